@@ -1,0 +1,79 @@
+/*
+ * base/counter.h - what the program counts, one table.
+ *
+ * Each thread adds to its own block, so that counting costs no shared cache line; a reader sums
+ * the blocks. Gauges are counted up and down the same way. Any thread.
+ */
+#ifndef BASE_COUNTER_H
+#define BASE_COUNTER_H
+
+#include <stdint.h>
+
+#define COUNTER_LIST(X)                                                                            \
+    X(connections_accepted, "connections that clients opened")                                     \
+    X(connections_open, "connections of clients that are open now")                                \
+    X(requests, "requests whose head was read whole")                                              \
+    X(requests_bad, "requests refused by the parser")                                              \
+    X(responses_hit, "answers from the store, nothing asked upstream")                             \
+    X(responses_miss, "answers whose bytes were fetched for this request")                         \
+    X(responses_joined, "answers that shared a fetch under way")                                   \
+    X(responses_stale, "answers older than their time to live, upstream not answering")            \
+    X(responses_revalidated, "answers from the store after upstream confirmed the tag")            \
+    X(responses_passed, "answers whose bytes were passed through and not kept")                    \
+    X(responses_none, "answers that came from neither: errors, pings")                             \
+    X(bytes_sent, "body bytes sent to clients")                                                    \
+    X(upstream_connections, "connections opened to upstreams, token servers included")             \
+    X(upstream_requests, "requests sent to upstreams, token requests not included")                \
+    X(upstream_manifest_heads, "HEAD requests for manifests sent upstream")                        \
+    X(upstream_manifest_gets, "GET requests for manifests sent upstream")                          \
+    X(upstream_blob_heads, "HEAD requests for blobs sent upstream")                                \
+    X(upstream_blob_gets, "GET requests for blobs sent upstream")                                  \
+    X(upstream_tokens, "tokens asked for")                                                         \
+    X(upstream_bytes, "body bytes received from upstreams")                                        \
+    X(upstream_errors, "requests to upstreams that failed: no answer, 5xx, 429")                   \
+    X(upstream_redirects, "redirects followed")                                                    \
+    X(flights_started, "downloads started")                                                        \
+    X(flights_joined, "requests that joined a download under way")                                 \
+    X(flights_open, "downloads under way now")                                                     \
+    X(flights_resumed, "broken downloads that went on where they had stopped")                     \
+    X(flights_landed, "downloads verified and kept")                                               \
+    X(flights_passed, "downloads verified and not kept")                                           \
+    X(flights_failed, "downloads given up")                                                        \
+    X(flights_mismatched, "downloads whose bytes were not the digest")                             \
+    X(ranges_passed, "ranges of cold blobs fetched directly and not kept")                         \
+    X(readers_open, "response bodies being sent now")                                              \
+    X(readers_parked, "times a response waited for bytes that had not landed")                     \
+    X(asks_started, "questions to upstreams: tags, tokens, membership, referrers")                 \
+    X(asks_joined, "requests that waited for a question already asked")                            \
+    X(prefetches_started, "layers fetched before they were asked for")                             \
+    X(blobs_stored, "blobs taken into the store")                                                  \
+    X(bytes_stored, "bytes of those blobs")                                                        \
+    X(store_errors, "writes, reads or syncs of the store that failed")                             \
+    X(index_commits, "transactions that the index writer committed")                               \
+    X(index_changes, "changes in those transactions")                                              \
+    X(verified_again, "blobs hashed again after an unclean stop")                                  \
+    X(hub_ratelimit_limit, "Docker Hub's limit as last said")                                      \
+    X(hub_ratelimit_remaining, "what was left of it as last said")
+
+enum counter {
+#define X(name, help) COUNTER_##name,
+    COUNTER_LIST(X)
+#undef X
+        COUNTER_COUNT
+};
+
+#define count_add(name, n) counter_add(COUNTER_##name, (int64_t)(n))
+#define count(name) counter_add(COUNTER_##name, 1)
+
+void counter_add(enum counter c, int64_t n);
+
+/* Makes the sum `value`, whoever counted before: for figures that somebody else tells us. */
+void counter_set(enum counter c, int64_t value);
+
+/* The sum over all threads, those that ended included. */
+int64_t counter_sum(enum counter c);
+
+const char *counter_name(enum counter c);
+const char *counter_help(enum counter c);
+
+#endif

@@ -1,0 +1,66 @@
+/* base/fault.c - counts passages of the one point that FAULT names. */
+#include "base/fault.h"
+
+#ifdef FAULTS
+
+#include "base/str.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What the environment asked for; read once, before main, so that no thread can race it. */
+static struct {
+    char point[64];
+    uint64_t first;
+    uint64_t last;
+    bool kill;
+} wanted;
+
+static _Atomic uint64_t passages;
+
+__attribute__((constructor)) static void fault_read_environment(void)
+{
+    const char *text = getenv("FAULT");
+    struct slice rest = text == NULL ? SLICE_NULL : slice_str(text);
+    struct slice name;
+    struct slice span;
+    struct slice first;
+
+    if (!slice_split(&rest, ':', &name) || !slice_split(&rest, ':', &span)) {
+        return;
+    }
+    wanted.kill = slice_is(rest, "kill");
+    slice_split(&span, '-', &first);
+    if (!slice_u64(first, &wanted.first)) {
+        return;
+    }
+    if (!slice_u64(span, &wanted.last)) {
+        wanted.last = wanted.first;
+    }
+    ignore_result(slice_copy(name, wanted.point, sizeof(wanted.point)));
+}
+
+bool fault_at(const char *point)
+{
+    uint64_t n;
+
+    if (wanted.point[0] == '\0' || strcmp(point, wanted.point) != 0) {
+        return false;
+    }
+    n = atomic_fetch_add(&passages, 1) + 1;
+    if (n < wanted.first || n > wanted.last) {
+        return false;
+    }
+    if (wanted.kill) {
+        kill(getpid(), SIGKILL);
+    }
+    return true;
+}
+
+#else
+/* A file must hold something. */
+extern int fault_none;
+int fault_none;
+#endif
