@@ -37,7 +37,7 @@ void clock_text(char out[32])
     clock_gettime(CLOCK_REALTIME, &t);
     gmtime_r(&t.tv_sec, &tm);
     strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out, 32, "%s.%03ldZ", day, t.tv_nsec / 1000000);
+    snprintf(out, 32, "%s.%03uZ", day, (unsigned)(t.tv_nsec / 1000000) % 1000);
 }
 
 void clock_text_of(int64_t wall_s, char out[32])
