@@ -7,7 +7,6 @@
 /* One loop's waiters. Thread: that loop's, but for `post`. */
 struct bell_slot {
     struct post post;
-    struct loop *loop;
     struct list waiters;
     struct bell_block *block;
 };
@@ -82,7 +81,6 @@ void bell_wait(struct bell *b, struct loop *l, struct waiter *w)
     if (!list_empty(&w->node)) {
         return;
     }
-    slot->loop = l;
     list_append(&slot->waiters, &w->node);
     atomic_fetch_or(&b->block->waiting, UINT64_C(1) << i);
 }
@@ -103,7 +101,7 @@ void bell_ring(struct bell *b)
         }
         /* A post already under way holds a reference of its own; only a new one needs another. */
         atomic_fetch_add(&block->refs, 1);
-        if (!loop_post_new(block->slots[i].loop, &block->slots[i].post)) {
+        if (!loop_post_new(loop_at(i), &block->slots[i].post)) {
             block_unref(block);
         }
     }

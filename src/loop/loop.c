@@ -29,6 +29,8 @@ struct loop {
     struct event *wake_event;
 };
 
+/* Every loop ever made, by index; written once each, before the count says so. */
+static _Atomic(struct loop *) loops[LOOPS_MAX];
 static atomic_uint loops_made;
 static _Thread_local struct loop *current;
 
@@ -57,8 +59,10 @@ struct loop *loop_new(void)
     event_add(l->wake_event, NULL);
     list_init(&l->tasks);
     l->now = clock_mono_ms();
-    l->index = atomic_fetch_add(&loops_made, 1);
+    l->index = atomic_load(&loops_made);
     assert(l->index < LOOPS_MAX);
+    atomic_store(&loops[l->index], l);
+    atomic_store(&loops_made, l->index + 1);
     return l;
 }
 
@@ -81,6 +85,11 @@ unsigned loop_index(const struct loop *l)
 unsigned loop_count(void)
 {
     return atomic_load(&loops_made);
+}
+
+struct loop *loop_at(unsigned index)
+{
+    return atomic_load(&loops[index]);
 }
 
 struct loop *loop_current(void)

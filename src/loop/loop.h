@@ -25,12 +25,15 @@ struct task {
     void (*run)(struct task *);
 };
 
-/* A loop, numbered from 0 in the order of creation; loop_free() once it does not run. */
+/* A loop, numbered from 0 in the order of creation; loop_free() once it does not run. All loops are
+ * made by one thread, before any of them runs. */
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
 unsigned loop_index(const struct loop *l);
 /* Loops ever made in this process; those of index < loop_count() may receive messages. */
 unsigned loop_count(void);
+/* The loop of that index, which must be below loop_count(). Any thread. */
+struct loop *loop_at(unsigned index);
 
 /* Runs until loop_stop(), which any thread may call. */
 void loop_run(struct loop *l);

@@ -1,0 +1,60 @@
+/*
+ * base/limits.h - every wait of the program, in milliseconds, and the sizes that peers are held to.
+ *
+ * The table of design section 3. The configuration key `limits` replaces the waits; the sizes are
+ * fixed. Filled once before threads start, read-only after.
+ */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#include <stdint.h>
+
+/* name, default, what it bounds */
+#define LIMIT_LIST(X)                                                                              \
+    X(first_byte, 20000, "before the first byte of an answer, all told; then stale, else 504")     \
+    X(early_headers, 10000, "a large blob of known size and membership sends its headers")         \
+    X(retry_for, 120000, "an upstream that is gone, without progress, once headers are out")       \
+    X(retry_min, 200, "first pause between tries")                                                 \
+    X(retry_max, 10000, "longest pause between tries")                                             \
+    X(connect, 5000, "connecting to one address of an upstream")                                   \
+    X(tls, 5000, "a TLS handshake")                                                                \
+    X(upstream_headers, 15000, "the response head of an upstream")                                 \
+    X(upstream_stall, 30000, "an upstream body without a byte")                                    \
+    X(client_headers, 10000, "a client's request head, from its first byte")                       \
+    X(client_idle, 75000, "a client's connection between requests")                                \
+    X(client_progress, 300000, "a client that takes or sends no byte of a body")                   \
+    X(bad_digest, 60000, "an (upstream, digest) that was wrong is refused")                        \
+    X(negative, 10000, "an upstream's 404 for a tag is remembered")                                \
+    X(drain, 30000, "transfers under way after SIGTERM")                                           \
+    X(names_fresh, 60000, "resolved addresses are used without asking again")                      \
+    X(names_stale, 3600000, "resolved addresses are used where the name cannot be resolved")
+
+struct limits {
+#define X(name, ms, help) uint64_t name;
+    LIMIT_LIST(X)
+#undef X
+};
+
+#define LIMITS_DEFAULT                                                                             \
+    {                                                                                              \
+        LIMIT_LIST(LIMITS_FIELD)                                                                   \
+    }
+#define LIMITS_FIELD(name, ms, help) .name = (ms),
+
+/* The limits in force. */
+extern struct limits limits;
+
+#define HOLD_BACK (64u * 1024)           /* of an unverified blob, never sent */
+#define SMALL_BLOB (256u * 1024)         /* answered after the verdict */
+#define MANIFEST_LIMIT (8u * 1024 * 1024)
+#define CLIENT_LINE_MAX (16u * 1024)
+#define CLIENT_HEAD_MAX (64u * 1024)
+#define HEADERS_MAX 100
+#define UPSTREAM_HEAD_MAX (128u * 1024)
+#define REDIRECTS_MAX 10
+#define CHUNK_EXTENSION_MAX 256
+#define SENDFILE_PIECE (1024u * 1024)
+#define TURN_BUDGET (4u * 1024 * 1024)   /* bytes that one flow moves in one turn of the loop */
+#define FLOW_BUFFER (256u * 1024)
+
+#endif
