@@ -1,0 +1,45 @@
+/*
+ * upstream/upstream.h - the registries that Larder pulls from: a closed list.
+ *
+ * Read-only after start but for what is locked inside: health of endpoints, tokens, challenges.
+ */
+#ifndef UPSTREAM_UPSTREAM_H
+#define UPSTREAM_UPSTREAM_H
+
+#include "base/err.h"
+#include "http/client.h"
+
+struct upstream;
+struct upstreams;
+
+/* What the configuration says of one upstream; strings are copied. */
+struct upstream_options {
+    const char *name;              /* canonical: "docker.io" */
+    const char *const *endpoints;  /* URLs, tried in order; none: https://NAME (docker.io: registry-1) */
+    const bool *endpoint_ns;       /* a flag each: `?ns=NAME` is added (another Larder) */
+    size_t n_endpoints;
+    const char *user;              /* or NULL: anonymous */
+    const char *password;
+    const char *identity_token;    /* in place of a password: refresh_token by POST */
+    const char *ca_file;           /* or NULL: the system's CAs */
+    bool insecure;                 /* TLS is not verified */
+    const char *const *trusted_realms; /* host names, besides the built-in ones */
+    size_t n_trusted_realms;
+    const char *const *redirect_hosts; /* host names that may be private */
+    size_t n_redirect_hosts;
+};
+
+/* Reads CA files and the proxy environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY; also lower case).
+ * NULL with ERR_CONFIG. `client` must outlive it. */
+struct upstreams *upstreams_new(const struct upstream_options *options, size_t n,
+                                struct http_client *client, struct err *err) MUST_CHECK;
+void upstreams_free(struct upstreams *u);
+
+/* By position in the options. */
+struct upstream *upstreams_at(struct upstreams *u, size_t i);
+
+const char *upstream_name(const struct upstream *u);
+/* Identifies the credential that upstream is asked with: 0 without one. Membership records keep it. */
+uint64_t upstream_credential(const struct upstream *u);
+
+#endif
