@@ -1,0 +1,36 @@
+/*
+ * oci/referrers.h - the list of manifests that refer to one (distribution-spec, "Listing
+ * Referrers"). A list has no digest of its own, so it may be written anew. Pure; any thread.
+ */
+#ifndef OCI_REFERRERS_H
+#define OCI_REFERRERS_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "oci/digest.h"
+
+#define REFERRERS_CONTENT_TYPE "application/vnd.oci.image.index.v1+json"
+/* A fallback tag is "sha512-" and 64 digits at most. */
+#define REFERRERS_TAG_MAX 72
+
+/*
+ * Reads one page (or the index under a fallback tag) and appends its descriptors to `entries`, with
+ * commas between them and behind what is there; with `artifact_type`, only those that have it.
+ * Descriptors without media type, size or a legal digest are left out. Returns 0, or -1 with
+ * ERR_UPSTREAM_PROTOCOL: not JSON, not an index, beyond the bounds of manifest.h or entries->max.
+ */
+int referrers_collect(struct slice body, struct slice artifact_type, struct buf *entries,
+                      struct err *e);
+
+/* Appends the index that holds `entries` (as collected; empty: the empty index). */
+void referrers_write(struct slice entries, struct buf *out);
+
+/* Both at once: a page as it came to the answer we give. An empty type filters nothing. */
+int referrers_filter(struct slice body, struct slice artifact_type, struct buf *out,
+                     struct err *e);
+
+/* The tag under which clients keep the list where a registry has no referrers API: algorithm, '-',
+ * first 64 hex digits. Gives buf. */
+const char *referrers_fallback_tag(const struct digest *d, char buf[REFERRERS_TAG_MAX]);
+
+#endif
