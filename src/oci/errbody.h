@@ -8,8 +8,8 @@
 
 #define ERRBODY_CONTENT_TYPE "application/json"
 
-/* Appends {"errors":[{"code":…,"message":…,"detail":…}]}. `detail_json` is JSON text that is put in
- * as it stands, or NULL for no such member. The message may hold any bytes. */
+/* Appends {"errors":[{"code":…,"message":…,"detail":…}]}. `detail_json` is JSON text that is put
+ * in as it stands, or NULL for no such member. The message may hold any bytes. */
 void errbody_write(struct buf *b, const char *code, const char *message, const char *detail_json);
 
 #endif

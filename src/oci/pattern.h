@@ -15,7 +15,7 @@
  * their own, and otherwise characters that a name may have. */
 bool pattern_valid(struct slice pattern);
 
-/* Whether the pattern holds that name. Both are valid. Time is at most the product of the lengths. */
+/* Whether the pattern holds that name. Both are valid. Takes at most the product of the lengths. */
 bool pattern_match(struct slice pattern, struct slice name);
 
 /* Whether the pattern could hold a name whose first component is `upstream_name` (which may have a
