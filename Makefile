@@ -16,6 +16,8 @@ LISTEN  ?= 127.0.0.1:5000
 FUZZ_TIME ?= 60
 # What pytest is told besides, as in `make e2e PYTEST='-k resume'`.
 PYTEST  ?=
+# Debian's, for which its packages are, and not one that is first in some PATH.
+PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 Q       := $(if $V,,@)
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
@@ -41,7 +43,7 @@ FUZZERS := $(patsubst %.c,$B/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS := $(FUZZERS:%=%.replay)
 PROGRAM := $(if $(MAIN),$B/larder)
 RUN     := VARIANT=$(VARIANT) B=$(abspath $B) LARDER=$(abspath $B)/larder
-TESTS    = $(RUN) PYTEST='$(PYTEST)' python3 tests/run.py
+TESTS    = $(RUN) PYTEST='$(PYTEST)' $(PYTHON) tests/run.py
 
 all: $B/liblarder.a $(PROGRAM)
 
@@ -74,12 +76,12 @@ e2e clients: all deps-test
 # Every fault point failing once, one after another; it needs a build that has them.
 sweep: deps-test
 	@$(MAKE) --no-print-directory VARIANT=asan B=$B/sweep all
-	@VARIANT=asan B=$(abspath $B)/sweep LARDER=$(abspath $B)/sweep/larder python3 tests/run.py sweep
+	@VARIANT=asan B=$(abspath $B)/sweep LARDER=$(abspath $B)/sweep/larder $(PYTHON) tests/run.py sweep
 
 lint: deps-build deps-lint
-	@CC='$(CC)' FLAGS="$(FLAGS) -UFAULTS" tests/lint/lint.sh
+	@CC='$(CC)' FLAGS='$(subst ','\'',$(FLAGS))' PYTHON=$(PYTHON) B=$B tests/lint/lint.sh
 bench: all deps-bench
-	@$(RUN) python3 tests/bench/bench.py
+	@$(RUN) $(PYTHON) tests/bench/bench.py
 fuzz: $(REPLAYS) deps-fuzz
 	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang B=$B/fuzzing fuzzers
 	@REPLAYS=$B/tests/fuzz FUZZERS=$B/fuzzing/tests/fuzz FUZZ_TIME=$(FUZZ_TIME) tests/fuzz/run.sh

@@ -21,7 +21,8 @@ ssize_t file_pread_all(int fd, void *p, size_t n, uint64_t offset) MUST_CHECK;
 
 /* The whole of a regular file of at most `max` bytes as a string that the caller frees (NUL added,
  * not counted in *ret_len). -1 with `err` (ERR_CONFIG) that names the path. */
-int file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct err *err) MUST_CHECK;
+int file_read(const char *path, size_t max, char **ret, size_t *ret_len,
+              struct err *err) MUST_CHECK;
 
 /* Creates a folder and its parents, mode 0755 less the umask. 0, or -1 with errno. */
 int file_mkdirs(const char *path) MUST_CHECK;

@@ -44,8 +44,8 @@ struct limits {
 /* The limits in force. */
 extern struct limits limits;
 
-#define HOLD_BACK (64u * 1024)           /* of an unverified blob, never sent */
-#define SMALL_BLOB (256u * 1024)         /* answered after the verdict */
+#define HOLD_BACK (64u * 1024)   /* of an unverified blob, never sent */
+#define SMALL_BLOB (256u * 1024) /* answered after the verdict */
 #define MANIFEST_LIMIT (8u * 1024 * 1024)
 #define CLIENT_LINE_MAX (16u * 1024)
 #define CLIENT_HEAD_MAX (64u * 1024)
@@ -54,7 +54,7 @@ extern struct limits limits;
 #define REDIRECTS_MAX 10
 #define CHUNK_EXTENSION_MAX 256
 #define SENDFILE_PIECE (1024u * 1024)
-#define TURN_BUDGET (4u * 1024 * 1024)   /* bytes that one flow moves in one turn of the loop */
+#define TURN_BUDGET (4u * 1024 * 1024) /* bytes that one flow moves in one turn of the loop */
 #define FLOW_BUFFER (256u * 1024)
 
 #endif

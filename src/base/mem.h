@@ -12,7 +12,7 @@
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
 /* The struct that contains `member`, of which `ptr` is the address. */
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)(((char *)(ptr)) - offsetof(type, member)))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -306,10 +306,11 @@ void buf_percent(struct buf *b, struct slice s)
 /* Length of the well-formed UTF-8 sequence at p (RFC 3629), or 0. */
 static size_t utf8_len(const unsigned char *p, size_t left)
 {
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] <= 0xdf ? 2
-                             : (p[0] & 0xf0) == 0xe0         ? 3
-                             : p[0] >= 0xf0 && p[0] <= 0xf4  ? 4
-                                                             : 0;
+    size_t n = p[0] < 0x80                    ? 1
+               : p[0] >= 0xc2 && p[0] <= 0xdf ? 2
+               : (p[0] & 0xf0) == 0xe0        ? 3
+               : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                              : 0;
 
     if (n == 0 || n > left) {
         return 0;

@@ -4,7 +4,8 @@
  * A step is polled, not resumed: it asks whether what it needs is there, and if not makes sure that
  * op_wake() will be called and returns STEP_WAIT. Spurious wakes are harmless. Failure is
  * `return op_fail(…)`; a timeout or a client that left is op_abort() from outside, which diverts to
- * the error step before the next one runs. done() is called once, from the loop, and may free the op.
+ * the error step before the next one runs. done() is called once, from the loop, and may free the
+ * op.
  */
 #ifndef LOOP_OP_H
 #define LOOP_OP_H
@@ -28,7 +29,7 @@ extern const struct step STEP_WAIT_VALUE, STEP_END_VALUE;
     static const struct step *step_##name(struct op *op);                                          \
     static const struct step S_##name = {#name, step_##name}
 
-/* Owner: whoever embeds it. Thread: one loop's. Invariant: `step` is NULL before start and at end. */
+/* Owner: whoever embeds it. Thread: one loop's. Invariant: `step` is NULL before start, at end. */
 struct op {
     struct task task;
     struct loop *loop;
@@ -43,7 +44,7 @@ struct op {
 void op_start(struct op *op, struct loop *loop, const struct step *first,
               const struct step *on_error, void (*done)(struct op *));
 
-/* Runs the current step again in the next turn. Loop thread; harmless before start and after end. */
+/* Runs the current step again in the next turn. Loop thread; harmless before start, after end. */
 void op_wake(struct op *op);
 
 /* For use as `return op_fail(op, …)` in a step: records why and gives the error step. */

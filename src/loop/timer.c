@@ -1,8 +1,8 @@
 /*
  * loop/timer.c - timers that move without a system call or a heap operation.
  *
- * Most timers are pushed back again and again and hardly ever fire. The libevent timer is left where
- * it is when the deadline moves later; when it fires early it is armed again for the rest.
+ * Most timers are pushed back again and again and hardly ever fire. The libevent timer is left
+ * where it is when the deadline moves later; when it fires early it is armed again for the rest.
  */
 #include "loop/loop.h"
 

@@ -52,8 +52,7 @@ static inline bool tap_check_int(int64_t a, int64_t b, const char *text, const c
 #define CHECK_NOTE(cond, note) tap_check((cond), (note), __FILE__, __LINE__)
 /* The first argument is what was got, the second what was expected. */
 #define CHECK_STR(a, b) tap_check_str((a), (b), #a " is " #b, __FILE__, __LINE__)
-#define CHECK_INT(a, b)                                                                            \
-    tap_check_int((int64_t)(a), (int64_t)(b), #a " is " #b, __FILE__, __LINE__)
+#define CHECK_INT(a, b) tap_check_int((int64_t)(a), (int64_t)(b), #a " is " #b, __FILE__, __LINE__)
 
 /* The plan, and 0 or 1 for main() to return. A program that checked nothing has failed. */
 static inline int tap_done(void)
