@@ -66,7 +66,7 @@ int manifest_scan(struct slice body, struct err *e);
 
 /*
  * Reads a manifest. Its type is what the body's mediaType says, else the Content-Type (parameters
- * ignored; may be empty), else what the members look like. An entry whose digest algorithm we do
+ * ignored; may be empty), each where it is a manifest's, else what the members look like. An entry whose digest algorithm we do
  * not know is left out. Returns 0 with *ret for manifest_free(), or -1 with ERR_MANIFEST_INVALID:
  * not JSON, beyond the bounds, no manifest, one that is index and image at once, a broken digest,
  * or schema 1 (unsupported, and the text says so).

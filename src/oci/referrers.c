@@ -1,0 +1,116 @@
+/* oci/referrers.c - lists of referrers, read, filtered and written anew. */
+#include "oci/referrers.h"
+
+#include "oci/manifest.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct slice string_member(const json_t *object, const char *name)
+{
+    const json_t *j = json_object_get(object, name);
+
+    return json_is_string(j) ? slice_of(json_string_value(j), json_string_length(j))
+                             : slice_str("");
+}
+
+/* Whether a client could follow the entry, and it has the type that was asked for. */
+static bool is_wanted(const json_t *entry, struct slice artifact_type)
+{
+    struct digest d;
+    const json_t *size = json_object_get(entry, "size");
+
+    if (!digest_parse(string_member(entry, "digest"), &d) ||
+        string_member(entry, "mediaType").len == 0 || !json_is_integer(size) ||
+        json_integer_value(size) < 0) {
+        return false;
+    }
+    return artifact_type.len == 0 || slice_eq(string_member(entry, "artifactType"), artifact_type);
+}
+
+static void entry_append(struct buf *entries, const json_t *entry)
+{
+    char *text = json_dumps(entry, JSON_COMPACT);
+
+    if (text == NULL) {
+        return;
+    }
+    if (entries->len > 0) {
+        buf_str(entries, ",");
+    }
+    buf_str(entries, text);
+    free(text);
+}
+
+/* The "manifests" of an index, or NULL where it is none; null counts as an empty list. */
+static const json_t *index_entries(const json_t *root)
+{
+    struct slice media_type = string_member(root, "mediaType");
+    const json_t *manifests = json_object_get(root, "manifests");
+
+    if (json_integer_value(json_object_get(root, "schemaVersion")) != 2 ||
+        (media_type.len > 0 && !slice_is(media_type, REFERRERS_CONTENT_TYPE))) {
+        return NULL;
+    }
+    return json_is_array(manifests) || json_is_null(manifests) ? manifests : NULL;
+}
+
+int referrers_collect(struct slice body, struct slice artifact_type, struct buf *entries,
+                      struct err *e)
+{
+    struct err why = {0};
+    const json_t *manifests;
+    json_t *root;
+
+    if (manifest_scan(body, &why) < 0) {
+        return err_set(e, ERR_UPSTREAM_PROTOCOL, "the list of referrers: %s", why.text);
+    }
+    root = json_loadb(body.p, body.len, JSON_ALLOW_NUL, NULL);
+    manifests = index_entries(root);
+    if (manifests == NULL) {
+        json_decref(root);
+        return err_set(e, ERR_UPSTREAM_PROTOCOL, "the list of referrers is no index");
+    }
+    for (size_t i = 0; i < json_array_size(manifests); i++) {
+        const json_t *entry = json_array_get(manifests, i);
+
+        if (is_wanted(entry, artifact_type)) {
+            entry_append(entries, entry);
+        }
+    }
+    json_decref(root);
+    return entries->failed ? err_set(e, ERR_UPSTREAM_PROTOCOL, "too many referrers") : 0;
+}
+
+void referrers_write(struct slice entries, struct buf *out)
+{
+    buf_str(out, "{\"schemaVersion\":2,\"mediaType\":\"" REFERRERS_CONTENT_TYPE
+                 "\",\"manifests\":[");
+    buf_slice(out, entries);
+    buf_str(out, "]}");
+}
+
+int referrers_filter(struct slice body, struct slice artifact_type, struct buf *out,
+                     struct err *e)
+{
+    struct buf entries;
+    int result;
+
+    buf_init(&entries, MANIFEST_MAX);
+    result = referrers_collect(body, artifact_type, &entries, e);
+    if (result == 0) {
+        referrers_write(buf_view(&entries), out);
+    }
+    buf_free(&entries);
+    return result;
+}
+
+const char *referrers_fallback_tag(const struct digest *d, char buf[REFERRERS_TAG_MAX])
+{
+    char hex[2 * 32 + 1];
+
+    hex_encode(d->bytes, 32, hex);
+    snprintf(buf, REFERRERS_TAG_MAX, "%s-%s", digest_alg_name(d), hex);
+    return buf;
+}
