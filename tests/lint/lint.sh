@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.." || exit 1
 sources=$(find src tests -name '*.c' | sort)
 headers=$(find src tests -name '*.h' | sort)
 scripts=$(grep -rlIE '^#!/bin/sh' .ci docker tests 2>/dev/null | sort)
-pythons=$(find tests -name '*.py' | sort)
+pythons=$({ find tests -name '*.py'; grep -rlIE '^#!.*python3$' tests; } | sort -u)
 
 # Runs the command once for each line of stdin, as many at once as there are CPUs; {} is the line.
 each() {

@@ -118,7 +118,7 @@ def line_of(text, offset):
     return text.count("\n", 0, offset) + 1
 
 
-def check_text(lint, path, text):
+def check_text(lint, path, text, kind):
     for number, line in enumerate(text.splitlines(), 1):
         if UNFINISHED.search(line):
             lint.say("unfinished", path, number, "what is left to do belongs into an issue")
@@ -126,23 +126,23 @@ def check_text(lint, path, text):
             lint.say("machine-path", path, number, "names a path of one machine")
         if line != line.rstrip():
             lint.say("blanks", path, number, "blanks at the end of the line")
-        if path.endswith((".c", ".h", ".py", ".sh")) and len(line.expandtabs()) > COLUMNS:
+        if kind and len(line.expandtabs()) > COLUMNS:
             lint.say("columns", path, number, f"{len(line)} columns, {COLUMNS} are the most")
     if text and not text.endswith("\n"):
         lint.say("blanks", path, text.count("\n") + 1, "no line end at the end of the file")
 
 
-def check_head(lint, path, text):
+def check_head(lint, path, text, kind):
     """Each file says in its first lines what it is."""
     name = path[len("src/"):] if path.startswith("src/") else os.path.basename(path)
-    if path.endswith((".c", ".h")):
+    if kind == "c":
         first = re.match(r"/\*.*?\*/", text, re.DOTALL)
         if not first or not re.search(re.escape(name) + r" - \S", first[0]):
             lint.say("header-comment", path, 1, f"does not begin with a comment `{name} - ...`")
-    elif path.endswith(".py") and text.strip():
+    elif kind == "py" and text.strip():
         if ast.get_docstring(ast.parse(text)) is None:
             lint.say("header-comment", path, 1, "has no docstring")
-    elif path.endswith(".sh") and not re.match(r"#!.*\n# \S", text):
+    elif kind == "sh" and not re.match(r"#!.*\n# \S", text):
         lint.say("header-comment", path, 1, "has no comment below its #! line")
 
 
@@ -297,6 +297,33 @@ def read_layers(lint):
     return grants
 
 
+def kind_of(path, text):
+    """c, py, sh, or "" for what is no source."""
+    first = text.split("\n", 1)[0]
+    if path.endswith((".c", ".h")):
+        return "c"
+    if path.endswith(".py") or re.match(r"#!.*\bpython3$", first):
+        return "py"
+    return "sh" if path.endswith(".sh") or re.match(r"#!.*\b(ba)?sh$", first) else ""
+
+
+def check_file(lint, path, text, grants):
+    kind = kind_of(path, text)
+    check_text(lint, path, text, kind)
+    if kind:
+        check_head(lint, path, text, kind)
+        check_size(lint, path, text)
+    if kind == "c":
+        check_c(lint, path, text, grants)
+    elif kind == "py":
+        check_python(lint, path, text)
+    elif kind == "sh":
+        code = [re.sub(r"#.*", "", line) for line in text.splitlines()]
+        check_banned(lint, path, text.splitlines(),
+                     [re.sub(r"\bsleep (?=[\d$\"])", "sleep(", line) for line in code])
+    return kind
+
+
 def main(top):
     lint = Lint(top)
     grants = read_layers(lint)
@@ -310,22 +337,8 @@ def main(top):
             text = "\0"
         if "\0" in text:
             lint.say("binary", path, 1, "is not text")
-            continue
-        if path == "LICENSE":
-            continue
-        check_text(lint, path, text)
-        if path.endswith((".c", ".h", ".py", ".sh")):
-            check_head(lint, path, text)
-            check_size(lint, path, text)
-        if path.endswith((".c", ".h")):
+        elif path != "LICENSE" and check_file(lint, path, text, grants) == "c":
             c_files.append(path)
-            check_c(lint, path, text, grants)
-        elif path.endswith(".py"):
-            check_python(lint, path, text)
-        elif text.startswith("#!/bin/sh"):
-            code = [re.sub(r"#.*", "", line) for line in text.splitlines()]
-            check_banned(lint, path, text.splitlines(),
-                         [re.sub(r"\bsleep (?=[\d$\"])", "sleep(", line) for line in code])
     if c_files:
         check_functions(lint, c_files)
     return lint.finish()

@@ -101,6 +101,8 @@ RULES = [
     ("header-comment", {BAD_C: "int bad;\n"}),
     ("header-comment", {BAD_C: "/* base/good.c - another's. */\n"}),
     ("header-comment", {"tests/e2e/bad.py": "import os\n"}),
+    ("header-comment", {"tests/bad": "#!/usr/bin/env python3\nimport os\n"}),
+    ("header-comment", {"docker/bad": "#!/bin/sh\nset -eu\n"}),
     ("header-comment", {"docker/bad.sh": "#!/bin/sh\nset -eu\n"}),
     ("unfinished", {BAD_C: c("    /* TO" "DO: more */")}),
     ("unfinished", {"README.md": "FIX" "ME\n"}),
@@ -138,6 +140,7 @@ CHECKS = [
     ("tidy", {BAD_C: UNTIDY}),
     ("scripts", {"docker/bad.sh": "#!/bin/sh\n# bad.sh - forgets quotes.\nrm $1\n"}),
     ("python", {"tests/e2e/bad.py": '"""Bad."""\nimport os\n'}),
+    ("python", {"tests/bad": '#!/usr/bin/env python3\n"""Bad."""\nimport os\n'}),
     ("json", {"config/bad.json": "{,}\n"}),
     ("rules", {BAD_C: c("    atoi(0);")}),
 ]
