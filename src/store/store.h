@@ -46,4 +46,14 @@ void store_release(struct store *s, uint64_t size);
 int store_open_blob(struct store *s, const struct digest *d, uint64_t size, struct err *err)
     MUST_CHECK;
 
+struct blob_record; /* store/index.h */
+
+/* Whether a record's bytes may be believed without hashing them again: they were synced, or written
+ * since this machine was booted. Any thread. */
+bool store_blob_trusted(const struct store *s, const struct blob_record *b);
+/* They were hashed again and are right: the record says so from now on. Any thread; nobody waits. */
+void store_mark_verified(struct store *s, const struct digest *d);
+/* They are wrong: the file goes to quarantine/, the record goes. Blocks; index first. */
+void store_quarantine(struct store *s, const struct digest *d);
+
 #endif

@@ -1,0 +1,418 @@
+/*
+ * cache/ask.c - the table of questions under way, and what all kinds of ask share.
+ *
+ *   (steps of its kind) -> publish -> end
+ *          '--any failure--> failed ----^
+ */
+#include "cache/ask_steps.h"
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "oci/taglist.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REMEMBERED_MAX 8192 /* ended asks that stay */
+
+/* One a process. Lock: held for a lookup or a change of the map, never longer. */
+struct ask_table {
+    pthread_mutex_t lock;
+    struct map map;
+    struct list expiring; /* oldest first, roughly: two durations only */
+    size_t n_expiring;
+};
+
+struct ask_key {
+    enum ask_kind kind;
+    const char *repo;
+    const char *reference;
+};
+
+static bool ask_is(const struct map_node *node, const void *key)
+{
+    const struct ask *a = container_of(node, const struct ask, node);
+    const struct ask_key *k = key;
+
+    return a->kind == k->kind && strcmp(a->repo.text, k->repo) == 0 &&
+           strcmp(a->reference, k->reference) == 0;
+}
+
+static uint64_t ask_hash(const struct ask_key *k)
+{
+    return map_hash(k->repo, strlen(k->repo)) ^ map_hash(k->reference, strlen(k->reference)) * 3 ^
+           (uint64_t)k->kind;
+}
+
+static void ask_free(struct ask *a)
+{
+    op_cancel(&a->op);
+    timer_fini(&a->timer);
+    fetch_free(a->fetch);
+    buf_free(&a->body);
+    buf_free(&a->gathered);
+    taglist_free(a->tags);
+    document_unref(a->result.document);
+    bell_fini(&a->bell);
+    free(a);
+}
+
+void ask_unref(struct ask *a)
+{
+    if (a != NULL && atomic_fetch_sub(&a->refs, 1) == 1) {
+        ask_free(a);
+    }
+}
+
+/* --- the table ----------------------------------------------------------------------------- */
+
+struct ask_table *ask_table_new(void)
+{
+    struct ask_table *t = xnew(struct ask_table);
+
+    pthread_mutex_init(&t->lock, NULL);
+    map_init(&t->map);
+    list_init(&t->expiring);
+    return t;
+}
+
+/* Takes it out of the table; the caller has the lock and then drops the table's reference. */
+static void table_remove(struct ask_table *t, struct ask *a)
+{
+    if (a->listed) {
+        map_remove(&t->map, &a->node);
+        a->listed = false;
+    }
+    if (!list_empty(&a->expiring)) {
+        list_remove(&a->expiring);
+        t->n_expiring--;
+    }
+}
+
+static void table_expire(struct ask_table *t, uint64_t now)
+{
+    list_each_safe(it, &t->expiring)
+    {
+        struct ask *a = container_of(it, struct ask, expiring);
+
+        if (a->expires > now && t->n_expiring <= REMEMBERED_MAX) {
+            break;
+        }
+        table_remove(t, a);
+        ask_unref(a);
+    }
+}
+
+static void drop_all(struct map_node *node, void *arg)
+{
+    struct list *all = arg;
+    struct ask *a = container_of(node, struct ask, node);
+
+    list_remove(&a->expiring);
+    list_append(all, &a->expiring);
+}
+
+void ask_table_free(struct ask_table *t)
+{
+    struct list *node;
+    LIST_HEAD(all);
+
+    if (t == NULL) {
+        return;
+    }
+    /* The loops have ended: whatever still holds a reference will never use it. */
+    map_each(&t->map, drop_all, &all);
+    while ((node = list_pop(&all)) != NULL) {
+        ask_free(container_of(node, struct ask, expiring));
+    }
+    map_fini(&t->map);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+/* --- life cycle ---------------------------------------------------------------------------- */
+
+static void on_timer(struct timer *timer)
+{
+    struct ask *a = container_of(timer, struct ask, timer);
+
+    a->waited = true;
+    op_wake(&a->op);
+}
+
+static void ask_ended(struct op *op)
+{
+    struct ask *a = ask_of(op);
+    struct ask_table *t = a->table;
+    bool leaves;
+
+    timer_fini(&a->timer);
+    buf_free(&a->body);
+    pthread_mutex_lock(&t->lock);
+    leaves = a->expires == 0;
+    if (leaves) {
+        table_remove(t, a);
+    } else {
+        list_append(&t->expiring, &a->expiring);
+        t->n_expiring++;
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (leaves) {
+        ask_unref(a);
+    }
+    ask_unref(a);
+}
+
+static const struct step *ask_first_step(enum ask_kind kind)
+{
+    switch (kind) {
+    case ASK_TAG:
+    case ASK_DIGEST:
+        return &ASK_STEP_MANIFEST;
+    case ASK_MEMBER:
+        return &ASK_STEP_MEMBER;
+    case ASK_TAGS:
+        return &ASK_STEP_TAGS;
+    case ASK_REFERRERS:
+        break;
+    }
+    return &ASK_STEP_REFERRERS;
+}
+
+static struct ask *ask_new(struct cache *c, struct loop *l, const struct ask_key *key,
+                           const struct cache_repo *repo)
+{
+    struct ask *a = xnew(struct ask);
+
+    atomic_init(&a->refs, 3); /* the table's, the op's, the caller's */
+    atomic_init(&a->state, ASK_NOT_YET);
+    list_init(&a->expiring);
+    a->cache = c;
+    a->table = c->asks;
+    a->kind = key->kind;
+    cache_repo_copy(&a->repo, repo);
+    snprintf(a->reference, sizeof(a->reference), "%s", key->reference);
+    bell_init(&a->bell);
+    buf_init(&a->body, MANIFEST_LIMIT);
+    buf_init(&a->gathered, MANIFEST_LIMIT);
+    timer_init(&a->timer, l, on_timer);
+    a->deadline = loop_now(l) + limits.first_byte;
+    a->has_want = digest_parse(slice_str(a->reference), &a->want);
+    a->result.size = UINT64_MAX;
+    return a;
+}
+
+struct ask *ask_join(struct cache *c, struct loop *l, enum ask_kind kind,
+                     const struct cache_repo *repo, const char *reference, bool *ret_joined)
+{
+    struct ask_table *t = c->asks;
+    struct ask_key key = {kind, repo->text, reference};
+    struct map_node *node;
+    struct ask *a;
+
+    pthread_mutex_lock(&t->lock);
+    table_expire(t, loop_now(l));
+    node = map_find(&t->map, ask_hash(&key), ask_is, &key);
+    if (node != NULL) {
+        a = container_of(node, struct ask, node);
+        atomic_fetch_add(&a->refs, 1);
+    } else {
+        a = ask_new(c, l, &key, repo);
+        map_insert(&t->map, ask_hash(&key), &a->node);
+        a->listed = true;
+    }
+    pthread_mutex_unlock(&t->lock);
+    *ret_joined = node != NULL;
+    if (node != NULL) {
+        count(asks_joined);
+    } else {
+        count(asks_started);
+        op_start(&a->op, l, ask_first_step(kind), &ASK_STEP_FAILED, ask_ended);
+    }
+    return a;
+}
+
+enum ask_state ask_poll(struct ask *a, struct loop *l, struct waiter *w)
+{
+    enum ask_state state = atomic_load(&a->state);
+
+    if (state != ASK_NOT_YET) {
+        return state;
+    }
+    bell_wait(&a->bell, l, w);
+    state = atomic_load(&a->state);
+    if (state != ASK_NOT_YET) {
+        bell_leave(w);
+    }
+    return state;
+}
+
+const struct ask_result *ask_result(const struct ask *a)
+{
+    return &a->result;
+}
+
+/* --- what the kinds share ------------------------------------------------------------------ */
+
+void ask_fetch(struct ask *a, enum fetch_kind kind, bool head, const char *reference)
+{
+    struct fetch_question q = {
+        .upstream = a->repo.upstream,
+        .repo = a->repo.name,
+        .reference = reference,
+        .kind = kind,
+        .head = head,
+        .to = UINT64_MAX,
+    };
+
+    fetch_free(a->fetch);
+    buf_free(&a->body);
+    a->fetch = fetch_new(&q, a->op.loop, &a->op.task);
+}
+
+void ask_fetch_byte(struct ask *a, enum fetch_kind kind, const char *reference)
+{
+    struct fetch_question q = {
+        .upstream = a->repo.upstream,
+        .repo = a->repo.name,
+        .reference = reference,
+        .kind = kind,
+    };
+
+    fetch_free(a->fetch);
+    a->fetch = fetch_new(&q, a->op.loop, &a->op.task);
+}
+
+void ask_fetch_end(struct ask *a)
+{
+    fetch_free(a->fetch);
+    a->fetch = NULL;
+}
+
+enum fetch_state ask_fetch_poll(struct ask *a)
+{
+    struct err err = {0};
+    enum fetch_state state = fetch_poll(a->fetch, &err);
+
+    if (state == FETCH_FAILED) {
+        ask_fetch_end(a);
+        a->op.err = err;
+    }
+    return state;
+}
+
+int ask_read_body(struct ask *a, size_t max)
+{
+    char piece[16 * 1024];
+    struct err err = {0};
+    ssize_t n;
+
+    while ((n = fetch_read(a->fetch, piece, sizeof(piece), &err)) > 0) {
+        buf_append(&a->body, piece, (size_t)n);
+        if (a->body.failed || a->body.len > max) {
+            err_set(&err, ERR_UPSTREAM_PROTOCOL, "%s: answer is larger than %zu bytes",
+                    a->repo.text, max);
+            n = STREAM_FAILED;
+            break;
+        }
+    }
+    if (n == STREAM_AGAIN) {
+        return 0;
+    }
+    ask_fetch_end(a);
+    if (n == 0) {
+        return 1;
+    }
+    a->op.err = err;
+    return -1;
+}
+
+bool ask_may_retry(struct ask *a)
+{
+    uint64_t now = loop_now(a->op.loop);
+    uint64_t pause = limits.retry_min << (2 * a->tries);
+
+    if (!cache_upstream_failed(a->op.err.code) || ++a->tries >= ASK_TRIES) {
+        return false;
+    }
+    if (a->op.err.retry_after > 0) {
+        pause = (uint64_t)a->op.err.retry_after * 1000;
+    }
+    if (now + pause >= a->deadline) {
+        return false;
+    }
+    a->op.err = (struct err){0};
+    a->waited = false;
+    timer_set(&a->timer, pause);
+    return true;
+}
+
+bool ask_pause_over(struct ask *a)
+{
+    return a->waited;
+}
+
+static void ask_recorded(struct index_write *w)
+{
+    struct ask *a = container_of(w, struct ask, write);
+
+    a->written = true;
+    if (w->failed) {
+        log_event(LOG_ERROR, "index.refused", "%s: not recorded: %s", a->repo.text, w->err.text);
+    }
+    op_wake(&a->op);
+}
+
+void ask_record(struct ask *a, void (*apply)(struct index_write *, struct index_txn *))
+{
+    a->written = false;
+    a->write = (struct index_write){.apply = apply, .done = ask_recorded};
+    index_write_submit(a->cache->store, a->op.loop, &a->write);
+}
+
+static const struct step *step_publish(struct op *op)
+{
+    struct ask *a = ask_of(op);
+
+    ask_fetch_end(a);
+    atomic_store(&a->state, a->outcome);
+    bell_ring(&a->bell);
+    return STEP_END;
+}
+
+const struct step ASK_STEP_PUBLISH = {"publish", step_publish};
+
+/* How long the answer "no" is remembered; 0: not at all. */
+static uint64_t ask_memory(const struct ask *a)
+{
+    switch (a->result.err.code) {
+    case ERR_MANIFEST_UNKNOWN:
+    case ERR_BLOB_UNKNOWN:
+    case ERR_NAME_UNKNOWN:
+        return limits.negative;
+    case ERR_DIGEST_MISMATCH:
+        return limits.bad_digest;
+    default:
+        return 0;
+    }
+}
+
+static const struct step *step_failed(struct op *op)
+{
+    struct ask *a = ask_of(op);
+    uint64_t memory;
+
+    a->outcome = ASK_FAILED;
+    a->result.err = op->err;
+    memory = ask_memory(a);
+    if (memory > 0) {
+        a->expires = loop_now(op->loop) + memory;
+    }
+    log_event(err_status(op->err.code) >= 500 || op->err.code == ERR_TOO_MANY ? LOG_WARN : LOG_INFO,
+              "upstream.refused", "%s %s: %s", a->repo.text, a->reference, op->err.text);
+    return &ASK_STEP_PUBLISH;
+}
+
+const struct step ASK_STEP_FAILED = {"failed", step_failed};

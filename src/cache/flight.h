@@ -1,0 +1,99 @@
+/*
+ * cache/flight.h - one download of one blob, shared by all who want it. Design section 3.
+ *
+ * Requests see a file that may still be growing: flight_readable() says which bytes may be sent now.
+ * Nobody who reads can slow or stop the download, the memory window aside.
+ *
+ *   OPENING -> READY -> LANDED
+ *       '--------'----> FAILED          state moves forward only
+ *
+ * READY: the size is known (or never will be) and a source vouches for the blob; a small blob
+ * (SMALL_BLOB) is READY only with its verdict. Until LANDED the last HOLD_BACK bytes are not
+ * readable, so that nobody ever gets all the bytes of a wrong blob.
+ */
+#ifndef CACHE_FLIGHT_H
+#define CACHE_FLIGHT_H
+
+#include "cache/cache.h"
+#include "loop/bell.h"
+
+struct flight;
+struct flight_source;
+
+enum flight_state { FLIGHT_OPENING, FLIGHT_READY, FLIGHT_LANDED, FLIGHT_FAILED };
+
+struct flight_table *flight_table_new(struct cache *c);
+/* Once the loops have ended: what is under way keeps its partial file. */
+void flight_table_free(struct flight_table *t);
+
+/* What a request wants. */
+struct flight_question {
+    struct digest digest;
+    const struct cache_repo *repo;
+    uint64_t size;   /* as a manifest said; UINT64_MAX: not known */
+    uint8_t kind;    /* enum child_kind */
+    bool proved;     /* the repository may serve it, whatever this source now says */
+    bool local;      /* the blob is here but must be hashed before it is believed */
+    bool prefetch;   /* nobody waits for it */
+    uint64_t offset; /* first byte wanted */
+};
+
+/* A request's hold on a flight. Owner: whoever embeds it. Thread: its loop's. */
+struct flight_ticket {
+    struct flight *flight; /* NULL: none */
+    struct flight_source *source;
+    struct loop *loop;
+    struct waiter waiter; /* waiter.wake is the owner's */
+    bool joined;          /* it was under way */
+    bool reading;
+    struct list node;         /* among the flight's readers */
+    _Atomic uint64_t offset;  /* next byte that is needed, where reading */
+};
+
+/* Joins the flight of the digest, or starts one on loop `l`; a flight whose bytes at q->offset are
+ * gone already (memory window) is not joined. Never fails: what goes wrong is told by flight_poll(). */
+void flight_join(struct cache *c, struct loop *l, const struct flight_question *q,
+                 struct flight_ticket *ticket, void (*wake)(struct waiter *));
+/* Lets go; the flight goes on or keeps its partial by the rules. Harmless where it holds nothing. */
+void flight_leave(struct flight_ticket *t);
+/* Whether the flight was begun by another repository and this one has no proof of its own: then it is to be
+ * asked for one before its source is believed. */
+bool flight_needs_proof(const struct flight_ticket *t);
+/* Whether a flight of the digest is under way, and how far it is. Any thread. */
+bool flight_peek(struct cache *c, const struct digest *d, uint64_t *ret_landed);
+
+/* The state as far as this ticket's repository may know: FAILED where its source was refused, also
+ * while others go on. While it is OPENING or READY, the ticket waits for a change. */
+enum flight_state flight_poll(struct flight_ticket *t);
+/* Bytes in all; UINT64_MAX: upstream did not say, and the end is not reached. From READY on. */
+uint64_t flight_size(const struct flight_ticket *t);
+/* Why it failed. */
+void flight_error(const struct flight_ticket *t, struct err *ret);
+/* A failure that another join may heal: the partial file was bad, or other sources remain. */
+bool flight_may_rejoin(const struct flight_ticket *t);
+/* Its bytes are not kept: the disk refuses, or the blob exceeds the budget. */
+bool flight_is_passing(const struct flight_ticket *t);
+
+enum flight_bytes {
+    FLIGHT_BYTES,  /* *ret may be sent */
+    FLIGHT_WAIT,   /* not yet: the ticket waits */
+    FLIGHT_END,    /* all of the blob was read */
+    FLIGHT_BROKEN, /* there will be no more */
+};
+
+/* Where bytes can be read: descriptor (the flight's), offset in it, count > 0. */
+struct flight_view {
+    int fd;
+    uint64_t offset;
+    uint64_t len;
+    bool memory; /* never cold */
+};
+
+/* Begins to read at `offset`; false where those bytes are gone. */
+bool flight_read_begin(struct flight_ticket *t, uint64_t offset);
+/* What may be read at the ticket's offset. */
+enum flight_bytes flight_readable(struct flight_ticket *t, struct flight_view *ret);
+/* n bytes were taken. */
+void flight_advance(struct flight_ticket *t, uint64_t n);
+
+#endif

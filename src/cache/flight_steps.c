@@ -1,0 +1,646 @@
+/*
+ * cache/flight_steps.c - the download, from the first look to the record in the index.
+ *
+ *   begin -> open -> opening -> fetch -> head -> body -> settle -> verdict -> commit -> committing
+ *     |                          ^  '--pause--'  |                    |            -> recording -> end
+ *     |                          '----broken-----'                    '-> mismatch --.
+ *     '--the bytes are here but not trusted--> (flight_local.c)                      |
+ *                     any failure, or nobody wants it ------> failed -> keeping -> give up -> end
+ *
+ * A 404, 401, 403 or 429 ends one source, not the flight. What may pass (no answer, 5xx, a broken
+ * body) is tried again after a pause, from where the bytes stop.
+ */
+#include "cache/flight_steps.h"
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "cache/member.h"
+#include "oci/manifest.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#define TRIES_UNSEEN 4 /* of one source, while no response has begun */
+
+STEP(begin);
+STEP(open);
+STEP(opening);
+STEP(fetch);
+STEP(head);
+STEP(pause);
+STEP(body);
+STEP(broken);
+STEP(settle);
+STEP(verdict);
+STEP(mismatch);
+STEP(commit);
+STEP(committing);
+STEP(recording);
+STEP(failed);
+STEP(keeping);
+STEP(keep_recording);
+STEP(give_up);
+STEP(end);
+
+const struct step FLIGHT_STEP_BEGIN = {"begin", step_begin};
+const struct step FLIGHT_STEP_FAILED = {"failed", step_failed};
+const struct step FLIGHT_STEP_END = {"end", step_end};
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+/* Whoever inserted this flight may have looked before another one recorded its blob. */
+static bool found_meanwhile(struct flight *f)
+{
+    struct index_read *r = index_read_begin(f->cache->store);
+    struct blob_record blob;
+    struct err err;
+    bool found;
+
+    if (r == NULL) {
+        return false;
+    }
+    found = index_get_blob(r, &f->digest, &blob) == INDEX_FOUND;
+    index_read_end(r);
+    if (!found) {
+        f->local = false;
+        return false;
+    }
+    f->local = !store_blob_trusted(f->cache->store, &blob);
+    f->fd = store_open_blob(f->cache->store, &f->digest, blob.size, &err);
+    if (f->fd < 0) {
+        f->local = false;
+        return false;
+    }
+    atomic_store(&f->size, blob.size);
+    return !f->local;
+}
+
+static const struct step *step_begin(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    if (f->apart) {
+        struct err err;
+
+        return flight_window_open(f, &err) < 0 ? op_fail_with(op, &err) : &S_fetch;
+    }
+    if (found_meanwhile(f)) {
+        flight_source_prove(f, container_of(f->sources.next, struct flight_source, node));
+        atomic_store(&f->landed, atomic_load(&f->size));
+        flight_unlist(f);
+        flight_publish(f, FLIGHT_LANDED);
+        return &S_end;
+    }
+    return f->local ? &FLIGHT_STEP_LOCAL : &S_open;
+}
+
+static void on_job(struct job *job)
+{
+    struct flight *f = container_of(job, struct flight, job);
+
+    f->job_done = true;
+    op_wake(&f->op);
+}
+
+/* One blocking thing at a time on the pool; the next step waits for job_done. */
+static void flight_job(struct flight *f, void (*run)(struct job *))
+{
+    f->job_done = false;
+    f->job_err = (struct err){0};
+    pool_submit(store_disk(f->cache->store), f->loop, &f->job, run, on_job);
+}
+
+static void open_run(struct job *job)
+{
+    struct flight *f = container_of(job, struct flight, job);
+
+    f->stored = ingest_open(&f->ingest, f->cache->store, &f->digest, f->hint, true, &f->job_err) == 0;
+    if (!f->stored) {
+        return;
+    }
+    if (f->ingest.resumed > 0 &&
+        (!sha_restore(&f->sha, f->ingest.partial.state, f->ingest.partial.state_len) ||
+         f->sha.hashed != f->ingest.resumed)) {
+        f->ingest.resumed = 0;
+        sha_init(&f->sha, f->sha.alg);
+        f->stored = ingest_restart(&f->ingest, &f->job_err) == 0;
+    }
+}
+
+static const struct step *step_open(struct op *op)
+{
+    flight_job(flight_of(op), open_run);
+    return &S_opening;
+}
+
+static const struct step *step_opening(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    struct err err;
+
+    if (!f->job_done) {
+        return STEP_WAIT;
+    }
+    if (f->stored) {
+        /* A descriptor of its own: readers use it after the ingest has let go of its. */
+        f->fd = fcntl(f->ingest.fd, F_DUPFD_CLOEXEC, 0);
+        f->received = f->ingest.resumed;
+        f->from_partial = f->received > 0;
+        f->checkpoint.last_at = f->received;
+        atomic_store(&f->landed, f->received);
+        if (f->from_partial) {
+            count(flights_resumed);
+        }
+    }
+    if (f->stored && f->fd >= 0) {
+        return &S_fetch;
+    }
+    log_event(f->job_err.code == ERR_NO_SPACE ? LOG_INFO : LOG_WARN, "store.refused",
+              "a blob is passed through, not kept: %s", f->job_err.text);
+    return flight_window_open(f, &err) < 0 ? op_fail_with(op, &err) : &S_fetch;
+}
+
+/* --- asking a source ----------------------------------------------------------------------- */
+
+static const struct step *step_fetch(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    struct flight_source *s;
+    char text[DIGEST_TEXT_MAX];
+    struct err err;
+
+    if (f->hint != UINT64_MAX && f->received == f->hint && f->received > 0 && !f->announced) {
+        atomic_store(&f->size, f->received);
+        return &S_settle; /* the partial was whole: only the verdict was missing */
+    }
+    while ((s = flight_source_next(f)) != NULL &&
+           flight_bad_get(f->table, s->repo.upstream, &f->digest, loop_now(f->loop))) {
+        err_set(&err, ERR_DIGEST_MISMATCH, "%s sent wrong bytes for %s a moment ago", s->repo.text,
+                digest_text(&f->digest, text));
+        flight_source_end(f, s, &err);
+    }
+    if (s == NULL) {
+        flight_sources_error(f, &err);
+        return op_fail_with(op, &err);
+    }
+    f->source = s;
+    f->fetch = fetch_new(
+        &(struct fetch_question){
+            .upstream = s->repo.upstream,
+            .repo = s->repo.name,
+            .reference = digest_text(&f->digest, text),
+            .kind = FETCH_BLOB,
+            .from = s->no_range ? 0 : f->received,
+            .to = UINT64_MAX,
+        },
+        f->loop, &f->op.task);
+    return &S_head;
+}
+
+static void fetch_end(struct flight *f)
+{
+    fetch_free(f->fetch);
+    f->fetch = NULL;
+}
+
+/* The size is known now, or will not be before the end. The rest of the budget is asked for. */
+static void flight_announce(struct flight *f, uint64_t total)
+{
+    uint64_t size = total != UINT64_MAX ? total : f->hint;
+
+    f->announced = true;
+    if (size != UINT64_MAX && f->stored && f->ingest.reserved == 0 && size > 0) {
+        if (store_reserve(f->cache->store, size)) {
+            f->ingest.reserved = size;
+        } else {
+            struct err err;
+
+            log_event(LOG_INFO, "store.refused",
+                      "a blob of %llu bytes is passed through: no room in the budget",
+                      (unsigned long long)size);
+            ignore_result(flight_window_open(f, &err) < 0);
+        }
+    }
+    atomic_store(&f->size, size);
+    flight_publish(f, FLIGHT_READY);
+}
+
+/* Whether the answer continues what is here. */
+static int answer_fits(struct flight *f, struct err *err)
+{
+    const struct fetch_answer *answer = fetch_answer(f->fetch);
+    uint64_t size = atomic_load(&f->size);
+
+    if (answer->from != 0 && answer->from != f->received) {
+        f->source->no_range = true;
+        return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: a range from %llu was answered from %llu",
+                       f->source->repo.text, (unsigned long long)f->received,
+                       (unsigned long long)answer->from);
+    }
+    if (size != UINT64_MAX && answer->total != UINT64_MAX && answer->total != size) {
+        f->source->fails += TRIES_UNSEEN;
+        return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: the blob has %llu bytes, not %llu",
+                       f->source->repo.text, (unsigned long long)answer->total,
+                       (unsigned long long)size);
+    }
+    f->skip = answer->from == 0 ? f->received : 0;
+    return 0;
+}
+
+static const struct step *step_head(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    struct err err = {0};
+
+    switch (fetch_poll(f->fetch, &err)) {
+    case FETCH_NOT_YET:
+        return STEP_WAIT;
+    case FETCH_FAILED:
+        op->err = err;
+        return &S_broken;
+    case FETCH_READY:
+        break;
+    }
+    if (answer_fits(f, &err) < 0) {
+        op->err = err;
+        return &S_broken;
+    }
+    flight_source_prove(f, f->source);
+    if (!f->announced) {
+        flight_announce(f, fetch_answer(f->fetch)->total);
+    }
+    f->progress_ms = loop_now(f->loop);
+    return &S_body;
+}
+
+/* --- moving bytes -------------------------------------------------------------------------- */
+
+/* Whether the download has become nobody's and is not worth going on for. */
+static bool flight_unwanted(struct flight *f)
+{
+    if (f->prefetch || atomic_load(&f->interest) > 0) {
+        flight_orphan_release(f);
+        return false;
+    }
+    return !flight_orphan_admit(f);
+}
+
+static const struct step *step_unwanted(struct flight *f)
+{
+    f->stopping = true;
+    return op_fail(&f->op, ERR_CLIENT_GONE, "nobody waits for it any more");
+}
+
+static const struct step *step_body(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    struct err err = {0};
+
+    if (flight_unwanted(f)) {
+        return step_unwanted(f);
+    }
+    switch (flight_move(f, &err)) {
+    case MOVED_MORE:
+        op_wake(op);
+        return STEP_WAIT;
+    case MOVED_WAIT:
+        return STEP_WAIT;
+    case MOVED_END:
+        f->source->fails = 0;
+        fetch_end(f);
+        return &S_settle;
+    case MOVED_BROKEN:
+        break;
+    }
+    op->err = err;
+    return &S_broken;
+}
+
+/* --- what went wrong ----------------------------------------------------------------------- */
+
+static bool is_final(const struct flight *f, const struct err *err)
+{
+    if (err->code == ERR_TOO_MANY) {
+        uint64_t wait = (uint64_t)err->retry_after * 1000;
+
+        return wait == 0 || loop_now(f->loop) + wait >= f->started_ms + limits.first_byte;
+    }
+    return !cache_upstream_failed(err->code) && err->code != ERR_RANGE;
+}
+
+/* How long the flight may go on without progress. */
+static bool may_try_on(const struct flight *f, const struct flight_source *s)
+{
+    uint64_t now = loop_now(f->loop);
+
+    if (!list_empty(&f->readers)) {
+        return now - f->progress_ms < limits.retry_for;
+    }
+    return s->fails < TRIES_UNSEEN && now - f->started_ms < limits.first_byte;
+}
+
+static const struct step *step_broken(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    struct flight_source *s = f->source;
+    struct err err = op->err;
+    uint64_t pause;
+
+    op->err = (struct err){0};
+    fetch_end(f);
+    if (!flight_settled(f)) {
+        op->err = err;
+        return STEP_WAIT;
+    }
+    if (f->write_err.code != ERR_NONE) {
+        return op_fail_with(op, &f->write_err);
+    }
+    log_event(LOG_WARN, "upstream.failed", "%s: %s", s->repo.text, err.text);
+    if (err.code == ERR_RANGE) {
+        s->no_range = true;
+    }
+    if (is_final(f, &err)) {
+        flight_source_end(f, s, &err);
+        return &S_fetch;
+    }
+    pause = limits.retry_min << (s->fails < 16 ? s->fails : 16);
+    pause = err.retry_after > 0 ? (uint64_t)err.retry_after * 1000 : pause;
+    s->fails++;
+    if (!may_try_on(f, s)) {
+        flight_source_end(f, s, &err);
+        return &S_fetch;
+    }
+    if (f->received > 0) {
+        count(flights_resumed);
+    }
+    f->paused = true;
+    timer_set(&f->timer, pause < limits.retry_max ? pause : limits.retry_max);
+    return &S_pause;
+}
+
+static const struct step *step_pause(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    if (flight_unwanted(f)) {
+        return step_unwanted(f);
+    }
+    return f->paused ? STEP_WAIT : &S_fetch;
+}
+
+/* --- the verdict --------------------------------------------------------------------------- */
+
+static const struct step *step_settle(struct op *op)
+{
+    return flight_settled(flight_of(op)) ? &S_verdict : STEP_WAIT;
+}
+
+static const struct step *step_verdict(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    uint64_t size = atomic_load(&f->size);
+    struct digest found = {.alg = f->digest.alg};
+    struct sha sha = f->sha;
+
+    if (f->write_err.code != ERR_NONE) {
+        return op_fail_with(op, &f->write_err);
+    }
+    if (size != UINT64_MAX && f->received < size) {
+        err_set(&op->err, ERR_UPSTREAM_PROTOCOL, "the body ended after %llu of %llu bytes",
+                (unsigned long long)f->received, (unsigned long long)size);
+        return &S_broken;
+    }
+    sha_final(&sha, found.bytes);
+    if (!digest_equal(&found, &f->digest)) {
+        return &S_mismatch;
+    }
+    atomic_store(&f->size, f->received);
+    f->announced = true;
+    flight_publish(f, FLIGHT_LANDED);
+    return &S_commit;
+}
+
+static const struct step *step_mismatch(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    char text[DIGEST_TEXT_MAX];
+    const char *from = f->source == NULL ? "a partial file" : f->source->repo.text;
+
+    count(flights_mismatched);
+    if (!f->from_partial && f->source != NULL) {
+        flight_bad_put(f->table, f->source->repo.upstream, &f->digest, loop_now(f->loop));
+    }
+    /* Another join starts from zero and passes over the source that is bad. */
+    atomic_store(&f->rejoin, f->from_partial || f->sources.next->next != &f->sources);
+    return op_fail(op, ERR_DIGEST_MISMATCH, "%s: the bytes are not %s", from,
+                   digest_text(&f->digest, text));
+}
+
+/* --- keeping a whole blob ------------------------------------------------------------------ */
+
+static void commit_run(struct job *job)
+{
+    struct flight *f = container_of(job, struct flight, job);
+
+    ignore_result(ingest_commit(&f->ingest, f->received, false, &f->job_err) < 0);
+}
+
+static const struct step *step_commit(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    if (f->checkpoint.busy) {
+        return STEP_WAIT;
+    }
+    if (!f->stored || flight_in_window(f)) {
+        count(flights_passed);
+        return &S_keeping;
+    }
+    flight_job(f, commit_run);
+    return &S_committing;
+}
+
+static enum blob_class class_of(uint8_t kind)
+{
+    switch (kind) {
+    case CHILD_LAYER:
+        return BLOB_LAYER;
+    case CHILD_CONFIG:
+        return BLOB_CONFIG;
+    default:
+        return BLOB_OTHER;
+    }
+}
+
+static void record_apply(struct index_write *w, struct index_txn *t)
+{
+    struct flight *f = container_of(w, struct flight, write);
+    int64_t now = clock_wall_s();
+    struct blob_record blob = {.size = f->received, .created = now, .used = now};
+
+    if (f->source != NULL) {
+        blob.class = class_of(f->source->kind);
+        member_put_answered(t, &f->source->repo, &f->digest, f->received, "", f->source->kind);
+    }
+    index_put_blob(t, &f->digest, &blob);
+    index_del_partial(t, &f->digest);
+}
+
+static void on_recorded(struct index_write *w)
+{
+    struct flight *f = container_of(w, struct flight, write);
+
+    f->recorded = true;
+    op_wake(&f->op);
+}
+
+static const struct step *step_committing(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    if (!f->job_done) {
+        return STEP_WAIT;
+    }
+    if (f->job_err.code != ERR_NONE) {
+        count(store_errors);
+        log_event(LOG_ERROR, "store.refused", "a verified blob is not kept: %s", f->job_err.text);
+        return &S_keeping;
+    }
+    close(f->ingest.fd);
+    f->stored = false; /* it is no ingest any more */
+    f->recorded = false;
+    f->write = (struct index_write){.apply = record_apply, .done = on_recorded};
+    index_write_submit(f->cache->store, f->loop, &f->write);
+    return &S_recording;
+}
+
+static const struct step *step_recording(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    if (!f->recorded) {
+        return STEP_WAIT;
+    }
+    if (f->write.failed) {
+        count(store_errors);
+        log_event(LOG_ERROR, "index.refused", "a blob is not recorded: %s", f->write.err.text);
+    } else {
+        count(flights_landed);
+        count(blobs_stored);
+        count_add(bytes_stored, f->received);
+    }
+    store_release(f->cache->store, f->ingest.reserved);
+    return &S_give_up;
+}
+
+/* --- the other ends ------------------------------------------------------------------------ */
+
+/* What fails ends here; also what nobody wants. Buffers and syncs under way come to their end. */
+static const struct step *step_failed(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    fetch_end(f);
+    if (!flight_settled(f) || f->checkpoint.busy) {
+        return STEP_WAIT;
+    }
+    if (!f->stopping) {
+        count(flights_failed);
+        log_event(LOG_WARN, "flight.failed", "%s", op->err.text);
+    }
+    return &S_keeping;
+}
+
+static void keep_run(struct job *job)
+{
+    struct flight *f = container_of(job, struct flight, job);
+    unsigned char state[SHA_STATE_MAX];
+    size_t state_len = sha_save(&f->sha, state);
+    bool keep = f->op.err.code != ERR_NONE && f->op.err.code != ERR_DIGEST_MISMATCH &&
+                f->received > 0 && !flight_in_window(f) && f->sha.hashed == f->received;
+
+    if (!keep || ingest_keep(&f->ingest, atomic_load(&f->size), f->received, state, state_len,
+                             &f->checkpoint.partial, &f->job_err) < 0) {
+        f->checkpoint.partial.stored = 0;
+        ingest_drop(&f->ingest);
+    }
+}
+
+static void partial_apply(struct index_write *w, struct index_txn *t)
+{
+    struct flight *f = container_of(w, struct flight, write);
+
+    if (f->checkpoint.partial.stored > 0) {
+        index_put_partial(t, &f->digest, &f->checkpoint.partial);
+    } else {
+        index_del_partial(t, &f->digest);
+    }
+}
+
+/* The ingest file, if there is one, becomes a partial or goes. */
+static const struct step *step_keeping(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    if (!f->stored) {
+        return &S_give_up;
+    }
+    f->stored = false;
+    flight_job(f, keep_run);
+    return &S_keep_recording;
+}
+
+static const struct step *step_keep_recording(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    if (!f->job_done) {
+        return STEP_WAIT;
+    }
+    if (f->write.apply != partial_apply) {
+        f->recorded = false;
+        f->write = (struct index_write){.apply = partial_apply, .done = on_recorded};
+        index_write_submit(f->cache->store, f->loop, &f->write);
+    }
+    return f->recorded ? &S_give_up : STEP_WAIT;
+}
+
+/* Out of the table first, so that who is told may start anew at once. */
+static const struct step *step_give_up(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    flight_unlist(f);
+    if (atomic_load(&f->state) != FLIGHT_LANDED) {
+        pthread_mutex_lock(&f->lock);
+        f->err = op->err;
+        pthread_mutex_unlock(&f->lock);
+        if (f->stopping) {
+            atomic_store(&f->rejoin, true);
+        }
+        flight_publish(f, FLIGHT_FAILED);
+        return &S_end;
+    }
+    return &S_end;
+}
+
+/* In a window the bytes are only here: the flight stays until its last reader has had them. */
+static const struct step *step_end(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    flight_orphan_release(f);
+    return STEP_END;
+}
+
+void flight_ended(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    flow_unwait(&f->flow_wait);
+    flight_buffers_drop(f);
+    fetch_end(f);
+    timer_fini(&f->timer);
+    flight_unref(f);
+}

@@ -1,0 +1,370 @@
+/*
+ * cache/flight_table.c - the flights under way, by digest; joining and leaving them.
+ *
+ * The lock is held for a lookup or a change of the map. A flight leaves the table only after the commit
+ * that records its blob, so that a request which finds neither flight nor blob may start anew.
+ */
+#include "base/counter.h"
+#include "cache/flight_steps.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ORPHANS_MAX 8
+#define ORPHAN_REST_MAX (512ull * 1024 * 1024)
+#define BAD_MAX 4096
+
+/* An (upstream, digest) whose bytes were wrong. */
+struct flight_bad {
+    struct list node;
+    const struct upstream *upstream;
+    struct digest digest;
+    uint64_t until;
+};
+
+struct flight_table {
+    struct cache *cache;
+    pthread_mutex_t lock;
+    struct map map;
+    struct list bad; /* oldest first */
+    size_t n_bad;
+    atomic_uint orphans;
+};
+
+static bool flight_is(const struct map_node *node, const void *key)
+{
+    return digest_equal(&container_of(node, const struct flight, node)->digest, key);
+}
+
+struct flight_table *flight_table_new(struct cache *c)
+{
+    struct flight_table *t = xnew(struct flight_table);
+
+    t->cache = c;
+    pthread_mutex_init(&t->lock, NULL);
+    map_init(&t->map);
+    list_init(&t->bad);
+    return t;
+}
+
+/* --- digests that were wrong ---------------------------------------------------------------- */
+
+static void bad_expire(struct flight_table *t, uint64_t now)
+{
+    list_each_safe(it, &t->bad)
+    {
+        struct flight_bad *b = container_of(it, struct flight_bad, node);
+
+        if (b->until > now && t->n_bad <= BAD_MAX) {
+            break;
+        }
+        list_remove(&b->node);
+        t->n_bad--;
+        free(b);
+    }
+}
+
+void flight_bad_put(struct flight_table *t, const struct upstream *u, const struct digest *d,
+                    uint64_t now)
+{
+    struct flight_bad *b = xnew(struct flight_bad);
+
+    b->upstream = u;
+    b->digest = *d;
+    b->until = now + limits.bad_digest;
+    pthread_mutex_lock(&t->lock);
+    list_append(&t->bad, &b->node);
+    t->n_bad++;
+    bad_expire(t, now);
+    pthread_mutex_unlock(&t->lock);
+}
+
+bool flight_bad_get(struct flight_table *t, const struct upstream *u, const struct digest *d,
+                    uint64_t now)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&t->lock);
+    bad_expire(t, now);
+    list_each(it, &t->bad)
+    {
+        struct flight_bad *b = container_of(it, struct flight_bad, node);
+
+        found = found || (b->upstream == u && digest_equal(&b->digest, d));
+    }
+    pthread_mutex_unlock(&t->lock);
+    return found;
+}
+
+/* --- life of a flight ---------------------------------------------------------------------- */
+
+static void on_timer(struct timer *timer)
+{
+    struct flight *f = container_of(timer, struct flight, timer);
+
+    f->paused = false;
+    op_wake(&f->op);
+}
+
+static void on_nudge(struct post *p)
+{
+    struct flight *f = container_of(p, struct flight, nudge);
+
+    op_wake(&f->op);
+    flight_unref(f);
+}
+
+void flight_nudge(struct flight *f)
+{
+    flight_ref(f);
+    if (!loop_post_new(f->loop, &f->nudge)) {
+        flight_unref(f);
+    }
+}
+
+void flight_ref(struct flight *f)
+{
+    atomic_fetch_add(&f->refs, 1);
+}
+
+static void flight_free(struct flight *f)
+{
+    struct list *node;
+
+    while ((node = list_pop(&f->sources)) != NULL) {
+        free(container_of(node, struct flight_source, node));
+    }
+    if (f->fd >= 0) {
+        close(f->fd);
+    }
+    if (f->memory_fd >= 0) {
+        close(f->memory_fd);
+    }
+    pthread_mutex_destroy(&f->lock);
+    bell_fini(&f->bell);
+    free(f);
+    count_add(flights_open, -1);
+}
+
+void flight_unref(struct flight *f)
+{
+    if (atomic_fetch_sub(&f->refs, 1) == 1) {
+        flight_free(f);
+    }
+}
+
+static struct flight *flight_new(struct flight_table *t, struct loop *l,
+                                 const struct flight_question *q)
+{
+    struct flight *f = xnew(struct flight);
+
+    atomic_init(&f->refs, 1); /* the op's */
+    atomic_init(&f->state, FLIGHT_OPENING);
+    atomic_init(&f->size, UINT64_MAX);
+    atomic_init(&f->switch_at, NOWHERE);
+    f->table = t;
+    f->cache = t->cache;
+    f->digest = q->digest;
+    f->local = q->local;
+    f->prefetch = q->prefetch;
+    f->hint = q->size;
+    f->fd = -1;
+    f->memory_fd = -1;
+    f->loop = l;
+    bell_init(&f->bell);
+    pthread_mutex_init(&f->lock, NULL);
+    list_init(&f->sources);
+    list_init(&f->readers);
+    post_init(&f->nudge, on_nudge);
+    timer_init(&f->timer, l, on_timer);
+    flow_wait_init(&f->flow_wait, &f->op.task);
+    f->started_ms = f->progress_ms = loop_now(l);
+    sha_init(&f->sha, q->digest.alg == DIGEST_SHA512 ? SHA_512 : SHA_256);
+    count(flights_started);
+    count(flights_open);
+    return f;
+}
+
+void flight_unlist(struct flight *f)
+{
+    struct flight_table *t = f->table;
+    bool was;
+
+    pthread_mutex_lock(&t->lock);
+    was = f->listed;
+    if (was) {
+        map_remove(&t->map, &f->node);
+        f->listed = false;
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (was) {
+        flight_unref(f);
+    }
+}
+
+/* Whether a request for bytes from `offset` on can be served by this flight. */
+static bool flight_serves(struct flight *f, uint64_t offset)
+{
+    bool serves;
+
+    if (atomic_load(&f->state) == FLIGHT_FAILED) {
+        return false;
+    }
+    pthread_mutex_lock(&f->lock);
+    serves = offset >= f->punched;
+    pthread_mutex_unlock(&f->lock);
+    return serves;
+}
+
+/* The flight of the question, with a reference for the caller; *ret_new: it was made now. */
+static struct flight *table_take(struct flight_table *t, struct loop *l,
+                                 const struct flight_question *q, bool *ret_new)
+{
+    uint64_t hash = digest_hash(&q->digest);
+    struct map_node *node;
+    struct flight *f;
+
+    pthread_mutex_lock(&t->lock);
+    node = map_find(&t->map, hash, flight_is, &q->digest);
+    *ret_new = node == NULL || !flight_serves(container_of(node, struct flight, node), q->offset);
+    f = *ret_new ? flight_new(t, l, q) : container_of(node, struct flight, node);
+    flight_ref(f);
+    if (node == NULL) {
+        map_insert(&t->map, hash, &f->node);
+        f->listed = true;
+        flight_ref(f);
+    } else if (*ret_new) {
+        f->apart = true;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return f;
+}
+
+void flight_join(struct cache *c, struct loop *l, const struct flight_question *q,
+                 struct flight_ticket *ticket, void (*wake)(struct waiter *))
+{
+    bool made;
+    struct flight *f = table_take(c->flights, l, q, &made);
+
+    ticket->flight = f;
+    ticket->loop = l;
+    ticket->joined = !made;
+    ticket->reading = false;
+    list_init(&ticket->node);
+    waiter_init(&ticket->waiter, wake);
+    pthread_mutex_lock(&f->lock);
+    ticket->source = flight_source_add(f, q);
+    pthread_mutex_unlock(&f->lock);
+    atomic_fetch_add(&f->interest, 1);
+    if (made) {
+        op_start(&f->op, l, &FLIGHT_STEP_BEGIN, &FLIGHT_STEP_FAILED, flight_ended);
+    } else {
+        count(flights_joined);
+        flight_nudge(f);
+    }
+}
+
+void flight_leave(struct flight_ticket *t)
+{
+    struct flight *f = t->flight;
+
+    if (f == NULL) {
+        return;
+    }
+    t->flight = NULL;
+    bell_leave(&t->waiter);
+    if (t->reading) {
+        pthread_mutex_lock(&f->lock);
+        list_remove(&t->node);
+        pthread_mutex_unlock(&f->lock);
+    }
+    atomic_fetch_sub(&f->interest, 1);
+    flight_nudge(f);
+    flight_unref(f);
+}
+
+bool flight_peek(struct cache *c, const struct digest *d, uint64_t *ret_landed)
+{
+    struct flight_table *t = c->flights;
+    struct map_node *node;
+
+    pthread_mutex_lock(&t->lock);
+    node = map_find(&t->map, digest_hash(d), flight_is, d);
+    if (node != NULL) {
+        *ret_landed = atomic_load(&container_of(node, struct flight, node)->landed);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return node != NULL;
+}
+
+bool flight_orphan_admit(struct flight *f)
+{
+    uint64_t size = atomic_load(&f->size);
+    uint64_t landed = atomic_load(&f->landed);
+    bool worth = size == UINT64_MAX ? landed <= ORPHAN_REST_MAX
+                                    : size - landed <= ORPHAN_REST_MAX || landed >= size / 5;
+
+    if (f->orphan) {
+        return true;
+    }
+    if (!worth || flight_in_window(f)) {
+        return false;
+    }
+    if (atomic_fetch_add(&f->table->orphans, 1) >= ORPHANS_MAX) {
+        atomic_fetch_sub(&f->table->orphans, 1);
+        return false;
+    }
+    f->orphan = true;
+    return true;
+}
+
+void flight_orphan_release(struct flight *f)
+{
+    if (f->orphan) {
+        f->orphan = false;
+        atomic_fetch_sub(&f->table->orphans, 1);
+    }
+}
+
+/* --- the end of the process ---------------------------------------------------------------- */
+
+static void gather(struct map_node *node, void *arg)
+{
+    struct flight *f = container_of(node, struct flight, node);
+
+    /* Chained through what an ended loop no longer needs. */
+    list_remove(&f->flow_wait.node);
+    list_append(arg, &f->flow_wait.node);
+}
+
+/* Loops and pools have ended: nothing runs any more, so the flight can be taken apart here. */
+static void flight_abandon(struct flight *f)
+{
+    fetch_free(f->fetch);
+    timer_fini(&f->timer);
+    flight_buffers_drop(f);
+    if (f->stored) {
+        close(f->ingest.fd); /* the file stays for the next start */
+    }
+    flight_free(f);
+}
+
+void flight_table_free(struct flight_table *t)
+{
+    struct list *node;
+    LIST_HEAD(all);
+
+    if (t == NULL) {
+        return;
+    }
+    map_each(&t->map, gather, &all);
+    while ((node = list_pop(&all)) != NULL) {
+        flight_abandon(container_of(node, struct flight, flow_wait.node));
+    }
+    while ((node = list_pop(&t->bad)) != NULL) {
+        free(container_of(node, struct flight_bad, node));
+    }
+    map_fini(&t->map);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}

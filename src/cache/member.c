@@ -1,0 +1,94 @@
+/* cache/member.c - the rules of membership. */
+#include "cache/member.h"
+
+#include "base/clock.h"
+#include "oci/manifest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CREDENTIAL_PROOF_S (24 * 3600)
+
+bool member_is_fresh(const struct member_record *m, int64_t now, bool offline)
+{
+    return offline || m->credential == 0 || now - m->proved < CREDENTIAL_PROOF_S;
+}
+
+struct holder_search {
+    struct index_read *read;
+    const char *upstream;
+    bool found;
+};
+
+/* A holder whose upstream answered for the blob without a credential, or that is of the same upstream:
+ * then its bytes are no secret to whoever may read this repository. */
+static bool holder_is_open(void *arg, uint64_t repo, const struct member_record *m)
+{
+    struct holder_search *search = arg;
+    size_t len = strlen(search->upstream);
+    char name[CACHE_REPO_TEXT];
+    enum repo_kind kind;
+
+    if (m->proof != PROOF_UPSTREAM_ANSWER) {
+        return true;
+    }
+    if (m->credential == 0) {
+        search->found = true;
+    } else if (index_get_repo_name(search->read, repo, &kind, name) == INDEX_FOUND) {
+        search->found =
+            kind == REPO_MIRRORED && strncmp(name, search->upstream, len) == 0 && name[len] == '/';
+    }
+    return !search->found;
+}
+
+/* A manifest proves its children, except a blob so far read only with another upstream's credential:
+ * whoever writes a manifest could else list a digest that is somebody's secret. */
+static bool manifest_proof_holds(struct index_read *r, const struct cache_repo *repo,
+                                 const struct digest *d)
+{
+    struct holder_search search = {r, upstream_name(repo->upstream), false};
+    struct blob_record blob;
+
+    if (index_get_blob(r, d, &blob) != INDEX_FOUND) {
+        return true;
+    }
+    index_each_holder(r, d, holder_is_open, &search);
+    return search.found;
+}
+
+enum member_verdict member_judge(const struct cache *c, struct index_read *r,
+                                 const struct cache_repo *repo, const struct digest *d,
+                                 struct member_record *ret_member)
+{
+    struct member_record m;
+    uint64_t id;
+
+    if (index_get_repo(r, REPO_MIRRORED, repo->text, &id) != INDEX_FOUND ||
+        index_get_member(r, id, d, &m) != INDEX_FOUND) {
+        return MEMBER_UNKNOWN;
+    }
+    if (m.proof == PROOF_MANIFEST && !manifest_proof_holds(r, repo, d)) {
+        return MEMBER_UNKNOWN;
+    }
+    *ret_member = m;
+    return member_is_fresh(&m, clock_wall_s(), c->options.offline) ? MEMBER_YES : MEMBER_EXPIRED;
+}
+
+void member_put_answered(struct index_txn *t, const struct cache_repo *repo,
+                         const struct digest *d, uint64_t size, const char *media_type,
+                         uint8_t kind)
+{
+    uint64_t id = index_put_repo(t, REPO_MIRRORED, repo->text);
+    struct member_record m = {0};
+
+    /* What a manifest said of its kind and type is worth keeping. */
+    if (index_txn_get_member(t, id, d, &m) != INDEX_FOUND) {
+        m.kind = kind;
+        snprintf(m.media_type, sizeof(m.media_type), "%s", media_type);
+    }
+    m.size = size;
+    m.proof = PROOF_UPSTREAM_ANSWER;
+    m.credential = upstream_credential(repo->upstream);
+    m.proved = clock_wall_s();
+    index_put_member(t, id, d, &m);
+}
