@@ -1,0 +1,93 @@
+"""Rows about what is already there: one large blob, and one manifest by tag and by digest."""
+from context import cpu_per_gb, in_turn, procs
+from report import Target
+from servers import NginxBufferedLog, NginxFiles
+
+
+def start_warm(b, paths, classes):
+    """Starts every server and has it fetch and keep `paths` [(path, size, file)].
+
+    Twice, with a pause: docker-registry keeps a blob only some time after it was sent.
+    """
+    upstream = b.start_files()
+    servers = [b.start_files(c) if issubclass(c, NginxFiles) else b.start_server(c, upstream.port)
+               for c in classes]
+    for _ in range(2):
+        for server in servers:
+            for path, size, file in paths:
+                b.load.measure(server.port, path=path, length=size, expect=file, requests=1)
+        procs.pause(0.5)
+    upstream.requests()
+    return upstream, servers
+
+
+def check_still_warm(b, upstream, measure):
+    """GETs that reached the upstream meanwhile: somebody was not warm after all."""
+    asked = [r for r in upstream.requests() if r[0] == "GET"]
+    if asked:
+        b.report.note(f"{measure}: {len(asked)} GETs reached the upstream of the caches, "
+                      f"for example {asked[0][1]}")
+
+
+def blob_row(b, connections, requests):
+    s = b.settings
+    blob = b.content.blob("warm", s.warm_size)
+    measure = f"warm {blob.size >> 20} MiB blob, {connections} connection" + \
+        ("s" if connections > 1 else "")
+    upstream, servers = start_warm(b, [(blob.path, blob.size, blob.file)], b.classes)
+    speed, cost = {}, {}
+    for turn in range(s.turns):
+        for server in in_turn(servers, turn):
+            b.check_time()
+            before = server.cpu()
+            r = b.load.measure(server.port, path=blob.path, length=blob.size,
+                               connections=connections, requests=requests)
+            speed.setdefault(server.label, []).append(r["bytes"] / 1e9 / r["seconds"])
+            cost.setdefault(server.label, []).append(cpu_per_gb(server, before, r["bytes"]))
+    check_still_warm(b, upstream, measure)
+    b.report.add(measure + ": throughput", "GB/s", speed, Target("ratio_min", 1.0))
+    b.report.add(measure + ": CPU of the server", "s/GB", cost, Target("ratio_max", 1.0))
+
+
+def warm1(b):
+    blob_row(b, 1, b.settings.single_requests)
+
+
+def warm16(b):
+    blob_row(b, 16, b.settings.crowd_requests)
+
+
+def manifest_row(b, by_tag):
+    s = b.settings
+    image = b.content.image("bench", s.layers, s.layer_size)
+    m = image.manifest
+    path = image.tag_path if by_tag else image.digest_path
+    measure = f"warm manifest by {'tag' if by_tag else 'digest'}, 32 connections"
+    upstream, servers = start_warm(b, [(path, m.size, m.file)],
+                                   b.classes + [NginxBufferedLog])
+    rate, cost = {}, {}
+    for turn in range(s.turns):
+        for server in in_turn(servers, turn):
+            b.check_time()
+            before = server.cpu()
+            r = b.load.measure(server.port, path=path, length=m.size, connections=32,
+                               seconds=s.seconds)
+            rate.setdefault(server.label, []).append(r["ok"] / r["seconds"])
+            cost.setdefault(server.label, []).append(1e6 * (server.cpu() - before) / r["ok"])
+    check_still_warm(b, upstream, measure)
+    b.report.add(measure, "requests/s", rate, Target("ratio_min", 1.0))
+    b.report.add(measure + ": CPU of the server", "us/request", cost)
+    b.report.add(measure + ", beside nginx with its log in a buffer", "requests/s", rate,
+                 Target("", 0, NginxBufferedLog.label))
+
+
+def manifest_tag(b):
+    manifest_row(b, True)
+
+
+def manifest_digest(b):
+    manifest_row(b, False)
+
+
+ROWS = {"warm1": warm1, "warm16": warm16, "manifest-tag": manifest_tag,
+        "manifest-digest": manifest_digest}
