@@ -123,8 +123,7 @@ static bool take_parameter(struct parser *p, struct slice name)
 /* The challenge is complete: keep it where it is better than what there is. */
 static void settle(struct parser *p, struct challenge *c)
 {
-    bool usable = !p->spoiled &&
-                  (p->found.scheme != CHALLENGE_BEARER || p->found.realm[0] != '\0');
+    bool usable = !p->spoiled && (p->found.scheme != CHALLENGE_BEARER || p->found.realm[0] != '\0');
 
     if (usable && p->found.scheme > c->scheme) {
         *c = p->found;

@@ -36,7 +36,7 @@ static bool in_object(const struct jscan *s)
     return s->depth > 0 && (s->objects >> (s->depth - 1) & 1) != 0;
 }
 
-/* --- scalars ------------------------------------------------------------------------------------ */
+/* --- scalars --- */
 
 /* Behind the backslash. */
 static bool escape_skip(struct jscan *s)
@@ -136,7 +136,7 @@ static bool word_take(struct jscan *s)
     return false;
 }
 
-/* --- structure ---------------------------------------------------------------------------------- */
+/* --- structure --- */
 
 static enum jscan_token container_open(struct jscan *s, bool object)
 {
@@ -243,7 +243,7 @@ bool jscan_skip(struct jscan *s, enum jscan_token t)
     return true;
 }
 
-/* --- text --------------------------------------------------------------------------------------- */
+/* --- text --- */
 
 /* The character of the escape at p (behind the backslash); 0 where it is not ASCII. */
 static char escape_ascii(struct slice s, size_t *used)

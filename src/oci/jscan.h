@@ -35,7 +35,7 @@ struct jscan {
     unsigned depth; /* containers that are open */
     unsigned depth_max;
     uint64_t objects; /* bit n: the n-th open container is an object */
-    size_t values; /* keys, scalars and containers so far */
+    size_t values;    /* keys, scalars and containers so far */
     size_t values_max;
     enum jscan_wants wants;
     bool bad;

@@ -21,7 +21,7 @@ static const struct type_row types[] = {
     {"application/vnd.docker.distribution.manifest.v1+json", MANIFEST_SCHEMA1},
 };
 
-/* --- media types -------------------------------------------------------------------------------- */
+/* --- media types --- */
 
 struct slice media_type_bare(struct slice media_type)
 {
@@ -52,7 +52,7 @@ static bool media_type_is_foreign(struct slice media_type)
            slice_starts(media_type, "application/vnd.docker.image.rootfs.foreign.");
 }
 
-/* --- bounds ------------------------------------------------------------------------------------- */
+/* --- bounds --- */
 
 int manifest_scan(struct slice body, struct err *e)
 {
@@ -79,7 +79,7 @@ int manifest_scan(struct slice body, struct err *e)
                    MANIFEST_DEPTH_MAX, s.at);
 }
 
-/* --- members ------------------------------------------------------------------------------------ */
+/* --- members --- */
 
 /* A string member, or an empty slice. Borrows. */
 static struct slice string_member(const json_t *object, const char *name)
@@ -143,8 +143,8 @@ static int add_child(struct manifest *m, const json_t *j, enum child_kind kind, 
     }
     copy_or_empty(media_type, d.media_type, sizeof(d.media_type));
     d.size = size_member(j);
-    d.foreign = media_type_is_foreign(media_type) ||
-                json_array_size(json_object_get(j, "urls")) > 0;
+    d.foreign =
+        media_type_is_foreign(media_type) || json_array_size(json_object_get(j, "urls")) > 0;
     m->children[m->n_children++] = d;
     return 0;
 }
@@ -159,7 +159,8 @@ static int add_children(struct manifest *m, const json_t *array, enum child_kind
     if (array != NULL && !json_is_array(array) && !json_is_null(array)) {
         return err_set(e, ERR_MANIFEST_INVALID, "the manifest has no list where one belongs");
     }
-    json_array_foreach(array, i, entry) {
+    json_array_foreach(array, i, entry)
+    {
         if (add_child(m, entry, kind, e) < 0) {
             return -1;
         }
@@ -186,7 +187,7 @@ static int add_subject(struct manifest *m, const json_t *root, struct err *e)
     return 0;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 static bool has(const json_t *root, const char *name)
 {
@@ -255,9 +256,9 @@ static int fill(struct manifest *m, const json_t *root, struct slice content_typ
         return -1;
     }
     copy_or_empty(string_member(root, "artifactType"), m->artifact_type, sizeof(m->artifact_type));
-    m->children = xcalloc(json_array_size(manifests) + json_array_size(layers) +
-                              json_array_size(blobs) + 1,
-                          sizeof(*m->children));
+    m->children =
+        xcalloc(json_array_size(manifests) + json_array_size(layers) + json_array_size(blobs) + 1,
+                sizeof(*m->children));
     switch (m->type) {
     case MANIFEST_INDEX:
         return add_children(m, manifests, CHILD_MANIFEST, e);

@@ -51,7 +51,7 @@ enum manifest_type { MANIFEST_IMAGE, MANIFEST_INDEX, MANIFEST_ARTIFACT, MANIFEST
 
 /* Owner: the caller, by manifest_free(). Never changes after it was parsed. */
 struct manifest {
-    enum manifest_type type; /* never MANIFEST_SCHEMA1: that is an error */
+    enum manifest_type type;         /* never MANIFEST_SCHEMA1: that is an error */
     char media_type[MEDIA_TYPE_MAX]; /* what to serve it as; no parameters */
     size_t n_children;
     struct descriptor *children; /* in the order of the body, config first; repetitions stay */
@@ -66,10 +66,10 @@ int manifest_scan(struct slice body, struct err *e);
 
 /*
  * Reads a manifest. Its type is what the body's mediaType says, else the Content-Type (parameters
- * ignored; may be empty), each where it is a manifest's, else what the members look like. An entry whose digest algorithm we do
- * not know is left out. Returns 0 with *ret for manifest_free(), or -1 with ERR_MANIFEST_INVALID:
- * not JSON, beyond the bounds, no manifest, one that is index and image at once, a broken digest,
- * or schema 1 (unsupported, and the text says so).
+ * ignored; may be empty), each where it is a manifest's, else what the members look like. An entry
+ * whose digest algorithm we do not know is left out. Returns 0 with *ret for manifest_free(), or -1
+ * with ERR_MANIFEST_INVALID: not JSON, beyond the bounds, no manifest, one that is index and image
+ * at once, a broken digest, or schema 1 (unsupported, and the text says so).
  */
 int manifest_parse(struct slice body, struct slice content_type, struct manifest **ret,
                    struct err *e);

@@ -23,8 +23,7 @@ static bool component_valid(struct slice part)
         return name_valid(part);
     }
     for (size_t i = 0; i < part.len; i++) {
-        if (!pattern_char(part.p[i]) ||
-            (i > 0 && part.p[i] == '*' && part.p[i - 1] == '*')) {
+        if (!pattern_char(part.p[i]) || (i > 0 && part.p[i] == '*' && part.p[i - 1] == '*')) {
             return false;
         }
     }

@@ -85,14 +85,13 @@ int referrers_collect(struct slice body, struct slice artifact_type, struct buf 
 
 void referrers_write(struct slice entries, struct buf *out)
 {
-    buf_str(out, "{\"schemaVersion\":2,\"mediaType\":\"" REFERRERS_CONTENT_TYPE
-                 "\",\"manifests\":[");
+    buf_str(out,
+            "{\"schemaVersion\":2,\"mediaType\":\"" REFERRERS_CONTENT_TYPE "\",\"manifests\":[");
     buf_slice(out, entries);
     buf_str(out, "]}");
 }
 
-int referrers_filter(struct slice body, struct slice artifact_type, struct buf *out,
-                     struct err *e)
+int referrers_filter(struct slice body, struct slice artifact_type, struct buf *out, struct err *e)
 {
     struct buf entries;
     int result;

@@ -26,8 +26,7 @@ int referrers_collect(struct slice body, struct slice artifact_type, struct buf 
 void referrers_write(struct slice entries, struct buf *out);
 
 /* Both at once: a page as it came to the answer we give. An empty type filters nothing. */
-int referrers_filter(struct slice body, struct slice artifact_type, struct buf *out,
-                     struct err *e);
+int referrers_filter(struct slice body, struct slice artifact_type, struct buf *out, struct err *e);
 
 /* The tag under which clients keep the list where a registry has no referrers API: algorithm, '-',
  * first 64 hex digits. Gives buf. */

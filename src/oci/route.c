@@ -17,7 +17,7 @@ struct routing {
     int by_prefix; /* that the prefix names, or -1 */
 };
 
-/* --- names of upstreams ----------------------------------------------------------------------- */
+/* --- names of upstreams --- */
 
 static bool upstream_is(const struct route_upstream *u, struct slice host)
 {
@@ -92,7 +92,7 @@ static int unknown_upstream(struct slice host, struct err *e)
     return err_set(e, ERR_NAME_UNKNOWN, "%.*s is not an upstream of this cache", (int)n, host.p);
 }
 
-/* --- the path ----------------------------------------------------------------------------------- */
+/* --- the path --- */
 
 /* Decodes once; what could be taken for another path after decoding is refused, not guessed at. */
 static int path_decode(struct slice raw, char *out, struct slice *ret, struct err *e)
@@ -184,7 +184,7 @@ static bool endpoint_parse(struct slice rest, enum route_kind *ret_kind, struct 
     return false;
 }
 
-/* --- whose name it is --------------------------------------------------------------------------- */
+/* --- whose name it is --- */
 
 static int ns_parse(struct routing *g, struct slice host_header, struct slice query,
                     struct route *r, struct err *e)
@@ -202,7 +202,8 @@ static int ns_parse(struct routing *g, struct slice host_header, struct slice qu
     if (ns.failed || (g->by_ns >= 0 && !slice_copy(host, r->ns, sizeof(r->ns)))) {
         result = err_set(e, ERR_NAME_UNKNOWN, "ns is longer than a host name");
     } else if (g->by_ns < 0 && host.len > 0 &&
-               !(host.len == host_header.len && strncasecmp(host.p, host_header.p, host.len) == 0)) {
+               !(host.len == host_header.len &&
+                 strncasecmp(host.p, host_header.p, host.len) == 0)) {
         result = unknown_upstream(host, e);
     }
     buf_free(&ns);
@@ -212,7 +213,7 @@ static int ns_parse(struct routing *g, struct slice host_header, struct slice qu
 static int prefix_parse(struct routing *g, struct slice prefix, struct err *e)
 {
     char text[ROUTE_PATH_MAX];
-    struct slice host;
+    struct slice host = SLICE_NULL;
 
     if (prefix.len == 0) {
         return 0;
@@ -299,7 +300,7 @@ static int repository_parse(const struct routing *g, struct slice name, struct r
     return 0;
 }
 
-/* --- what of it --------------------------------------------------------------------------------- */
+/* --- what of it --- */
 
 static int reference_parse(struct slice text, struct route *r, struct err *e)
 {
@@ -364,7 +365,7 @@ static int route_whole(const struct routing *g, enum route_kind kind, struct rou
 static int rest_parse(const struct routing *g, struct slice raw, struct route *r, struct err *e)
 {
     char text[ROUTE_PATH_MAX];
-    struct slice rest;
+    struct slice rest = SLICE_NULL;
     struct slice name;
     struct slice reference;
 

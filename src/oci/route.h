@@ -70,9 +70,9 @@ struct route {
                                     and catalog */
     char reference[ROUTE_REFERENCE_MAX]; /* tag or digest as text, else "" */
     bool by_digest;
-    struct digest digest; /* where by_digest */
+    struct digest digest;            /* where by_digest */
     char session[ROUTE_SESSION_MAX]; /* [A-Za-z0-9_.=-]+, no leading dot */
-    struct slice prefix; /* before /v2 as it was sent ("/ghcr.io"), for Location and Link; borrows
+    struct slice prefix;   /* before /v2 as it was sent ("/ghcr.io"), for Location and Link; borrows
                             the path, so it lives as long as that */
     char ns[ROUTE_NS_MAX]; /* as asked; "" where there was none or it counts as absent */
     char requested[ROUTE_REPO_MAX]; /* the name as written in the path, for Location, Link and the

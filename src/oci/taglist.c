@@ -167,8 +167,9 @@ int taglist_merge(struct taglist *into, const struct taglist *page, struct err *
         *merged = old;
     }
     taglist_free(merged);
-    return fits ? 0 : err_set(e, ERR_UPSTREAM_PROTOCOL, "the list has more than %d tags",
-                              TAGLIST_TAGS_MAX);
+    return fits ? 0
+                : err_set(e, ERR_UPSTREAM_PROTOCOL, "the list has more than %d tags",
+                          TAGLIST_TAGS_MAX);
 }
 
 void taglist_free(struct taglist *l)
@@ -224,7 +225,6 @@ struct taglist_page taglist_write(const struct taglist *l, struct slice name, st
     }
     buf_str(out, "]}");
     return (struct taglist_page){
-        .more = n > 0 && count < left,
-        .last = count > 0 ? l->tags[from + count - 1] : "",
+        .more = n > 0 && count<left, .last = count> 0 ? l->tags[from + count - 1] : "",
     };
 }

@@ -14,7 +14,8 @@
 /* For `n` of taglist_write(): no limit was asked. */
 #define TAGLIST_ALL UINT64_MAX
 
-/* Owner: the caller, by taglist_free(). Invariant: sorted by byte order, no tag twice, all legal. */
+/* Owner: the caller, by taglist_free(). Invariant: sorted by byte order, no tag twice, all legal.
+ */
 struct taglist {
     size_t n;
     const char **tags; /* point into text */

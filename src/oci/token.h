@@ -16,7 +16,7 @@
 
 /* Owner: the caller, by token_answer_free(). */
 struct token_answer {
-    char *token; /* not empty; visible ASCII only, so that it can stand in a header */
+    char *token;        /* not empty; visible ASCII only, so that it can stand in a header */
     uint64_t expires_s; /* from receipt, which no wrong clock can move; TOKEN_EXPIRES_MIN … _MAX */
 };
 

@@ -15,15 +15,30 @@
 static int tap_count;
 static int tap_failed;
 
+/* Texts may be the bytes of a case: what would break the line is shown as an escape. */
+static inline void tap_text(const char *head, const char *text)
+{
+    fputs(head, stdout);
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        printf(c < 0x20 || c > 0x7e ? "\\x%02x" : "%c", c);
+    }
+    putchar('\n');
+}
+
 static inline bool tap_check(bool good, const char *text, const char *file, int line)
 {
     tap_count++;
     if (good) {
-        printf("ok %d - %s\n", tap_count, text);
+        printf("ok %d", tap_count);
+        tap_text(" - ", text);
         return true;
     }
     tap_failed++;
-    printf("not ok %d - %s\n# at %s:%d\n", tap_count, text, file, line);
+    printf("not ok %d", tap_count);
+    tap_text(" - ", text);
+    printf("# at %s:%d\n", file, line);
     return false;
 }
 
@@ -33,8 +48,8 @@ static inline bool tap_check_str(const char *a, const char *b, const char *text,
     bool good = a != NULL && b != NULL ? strcmp(a, b) == 0 : a == b;
 
     if (!tap_check(good, text, file, line)) {
-        printf("#      got: %s\n# expected: %s\n", a == NULL ? "(null)" : a,
-               b == NULL ? "(null)" : b);
+        tap_text("#      got: ", a == NULL ? "(null)" : a);
+        tap_text("# expected: ", b == NULL ? "(null)" : b);
     }
     return good;
 }

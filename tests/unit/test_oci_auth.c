@@ -1,4 +1,4 @@
-/* Challenges and the answers of token endpoints. */
+/* test_oci_auth.c - challenges and the answers of token endpoints. */
 #include "../../src/oci/challenge.c"
 #include "../../src/oci/token.c"
 
@@ -85,7 +85,7 @@ static enum challenge_scheme with_length(const char *name, size_t n, struct chal
     size_t at = (size_t)snprintf(line, sizeof(line), "Bearer realm=\"r\",%s=\"", name);
 
     memset(line + at, 'v', n);
-    strcpy(line + at + n, "\"");
+    memcpy(line + at + n, "\"", 2);
     *c = (struct challenge){0};
     challenge_add(c, slice_str(line));
     return c->scheme;

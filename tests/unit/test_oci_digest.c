@@ -1,4 +1,4 @@
-/* Digests, names, tags and patterns: the vectors of the specifications. */
+/* test_oci_digest.c - digests, names and tags: the vectors of the specifications. */
 #include "../../src/oci/digest.c"
 #include "../../src/oci/name.c"
 
@@ -48,9 +48,9 @@ static void test_digest_parse(void)
 static void test_digest_key(void)
 {
     unsigned char key[DIGEST_KEY_MAX];
-    struct digest d;
+    struct digest d = {0};
     struct digest back = {.alg = 77};
-    struct digest other;
+    struct digest other = {0};
     size_t n;
 
     CHECK(digest_parse(slice_str("sha256:" EMPTY_HEX), &d));

@@ -1,4 +1,4 @@
-/* Manifests of every kind, the JSON walker that bounds them, and error bodies. */
+/* test_oci_manifest.c - manifests of every kind, what bounds them, and error bodies. */
 #include "../../src/oci/errbody.c"
 #include "../../src/oci/jscan.c"
 #include "../../src/oci/manifest.c"
@@ -238,27 +238,87 @@ static enum jscan_token walk(struct slice text)
     return t;
 }
 
+static const char *const json_good[] = {
+    "{}",
+    "[]",
+    " [ ] ",
+    "1",
+    "\"x\"",
+    "null",
+    "true",
+    "false",
+    "-0",
+    "0.5",
+    "1e9",
+    "-1.25E-3",
+    "\"\xc3\xa9\"",
+    "[[[[]]]]",
+    "{\"\":\"\"}",
+    "\"}]\\\\\"",
+    "{\"a\":{\"b\":[1,2]}}",
+    "[1,2,3,4,5,6,7,8,9,10,11]",
+    "\"\\u00e9\\n\\\"\"",
+    "\r\n\t{ \"a\" : 1 , \"b\" : [ ] }",
+};
+
+static const char *const json_bad[] = {
+    "",
+    " ",
+    "{",
+    "[",
+    "]",
+    "}",
+    "[1",
+    "[1,]",
+    "[,1]",
+    "{,}",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{a:1}",
+    "{\"a\":1,}",
+    "[1 2]",
+    "{1:2}",
+    "[}",
+    "{]",
+    "1 2",
+    "[]]",
+    "nul",
+    "nulll",
+    "tru",
+    "01",
+    "-",
+    "+1",
+    "1.",
+    ".5",
+    "1e",
+    "1e+",
+    "\"",
+    "\"\\\"",
+    "\"\\x\"",
+    "\"\\u12\"",
+    "\"\\u123\"",
+    "\"\\u12g4\"",
+    "\"\n\"",
+    "\"\x01\"",
+    "'a'",
+    "[[[[[]]]]]",
+    "[1,2,3,4,5,6,7,8,9,10,11,12]",
+    "{\"a\" 1}",
+    "[\"a\":1]",
+    "{\"a\":1 \"b\":2}",
+    "//",
+    "\xef\xbb\xbf{}",
+};
+
 static void test_scan(void)
 {
-    static const char *const good[] = {
-        "{}", "[]", " [ ] ", "1", "\"x\"", "null", "true", "false", "-0", "0.5", "1e9", "-1.25E-3",
-        "[[[[]]]]", "{\"a\":{\"b\":[1,2]}}", "[1,2,3,4,5,6,7,8,9,10,11]", "\"\\u00e9\\n\\\"\"",
-        "\r\n\t{ \"a\" : 1 , \"b\" : [ ] }", "\"\xc3\xa9\"", "{\"\":\"\"}", "\"}]\\\\\""};
-    static const char *const bad_texts[] = {
-        "",      " ",       "{",       "[",        "]",       "}",        "[1",     "[1,]",
-        "[,1]",  "{,}",     "{\"a\"}", "{\"a\":}", "{a:1}",   "{\"a\":1,}", "[1 2]", "{1:2}",
-        "[}",    "{]",      "1 2",     "[]]",      "nul",     "nulll",    "tru",    "01",
-        "-",     "+1",      "1.",      ".5",       "1e",      "1e+",      "\"",     "\"\\\"",
-        "\"\\x\"", "\"\\u12\"", "\"\\u123\"", "\"\\u12g4\"", "\"\n\"", "\"\x01\"", "'a'", "[[[[[]]]]]",
-        "[1,2,3,4,5,6,7,8,9,10,11,12]", "{\"a\" 1}", "[\"a\":1]", "{\"a\":1 \"b\":2}", "//", "\xef\xbb\xbf{}"};
-
-    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        CHECK_NOTE(walk(slice_str(good[i])) == JSCAN_END, good[i]);
+    for (size_t i = 0; i < ARRAY_LEN(json_good); i++) {
+        CHECK_NOTE(walk(slice_str(json_good[i])) == JSCAN_END, json_good[i]);
     }
-    for (size_t i = 0; i < ARRAY_LEN(bad_texts); i++) {
-        char *copy = xstrndup(bad_texts[i], strlen(bad_texts[i]));
+    for (size_t i = 0; i < ARRAY_LEN(json_bad); i++) {
+        char *copy = xstrndup(json_bad[i], strlen(json_bad[i]));
 
-        CHECK_NOTE(walk(slice_of(copy, strlen(copy))) == JSCAN_BAD, bad_texts[i]);
+        CHECK_NOTE(walk(slice_of(copy, strlen(copy))) == JSCAN_BAD, json_bad[i]);
         free(copy);
     }
     CHECK(walk(slice_of("\"\0\"", 3)) == JSCAN_BAD);
@@ -285,7 +345,7 @@ static int parse_many(const char *open, const char *item, size_t n, const char *
     struct buf b;
     int result;
 
-    buf_init(&b, 2 * MANIFEST_MAX);
+    buf_init(&b, (size_t)2 * MANIFEST_MAX);
     buf_str(&b, open);
     for (size_t i = 0; i < n; i++) {
         buf_str(&b, i == 0 ? "" : ",");
@@ -311,8 +371,8 @@ static void test_bounds(void)
     memset(deep, '[', MANIFEST_DEPTH_MAX + 1);
     memset(deep + MANIFEST_DEPTH_MAX + 1, ']', MANIFEST_DEPTH_MAX + 1);
     CHECK(manifest_scan(slice_str(deep), &e) == -1);
-    CHECK(parse_many("\"", "aaaaaaaaaaaaaaa", MANIFEST_MAX / 16 - 1, "\"", &e) == 0);
-    CHECK(parse_many("\"", "aaaaaaaaaaaaaaa", MANIFEST_MAX / 16 + 1, "\"", &e) == -1);
+    CHECK(parse_many("\"", "aaaaaaaaaaaaaaa", (size_t)MANIFEST_MAX / 16 - 1, "\"", &e) == 0);
+    CHECK(parse_many("\"", "aaaaaaaaaaaaaaa", (size_t)MANIFEST_MAX / 16 + 1, "\"", &e) == -1);
     CHECK(strstr(e.text, "larger") != NULL);
 }
 
@@ -325,11 +385,10 @@ static void test_media_types(void)
     CHECK(!media_type_is_manifest(slice_str("application/json")));
     CHECK(!media_type_is_manifest(slice_str("")));
     CHECK(slice_is(media_type_bare(slice_str(" a/b ;c")), "a/b"));
-    CHECK_STR(MANIFEST_ACCEPT,
-              "application/vnd.oci.image.index.v1+json, "
-              "application/vnd.docker.distribution.manifest.list.v2+json, "
-              "application/vnd.oci.image.manifest.v1+json, "
-              "application/vnd.docker.distribution.manifest.v2+json, */*;q=0.1");
+    CHECK_STR(MANIFEST_ACCEPT, "application/vnd.oci.image.index.v1+json, "
+                               "application/vnd.docker.distribution.manifest.list.v2+json, "
+                               "application/vnd.oci.image.manifest.v1+json, "
+                               "application/vnd.docker.distribution.manifest.v2+json, */*;q=0.1");
 }
 
 static void test_errbody(void)

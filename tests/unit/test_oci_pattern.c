@@ -1,4 +1,4 @@
-/* Patterns of hosted names, and query strings. */
+/* test_oci_pattern.c - patterns of hosted names, and query strings. */
 #include "../../src/oci/pattern.c"
 #include "../../src/oci/query.c"
 
@@ -6,10 +6,10 @@
 
 static void test_valid(void)
 {
-    static const char *const good[] = {"stage/**", "cache/*", "a",    "**",     "*",      "**/x",
+    static const char *const good[] = {"stage/**", "cache/*", "a",    "**",      "*",       "**/x",
                                        "a/**/b",   "ci-*",    "*-ci", "a*b*c/d", "a.b/c__d"};
-    static const char *const bad[] = {"",     "/",    "a/",   "/a",   "a//b",  "a**",  "**a", "***",
-                                      "a/**b", "A/*", "a:b/*", "a b", "a..b", "-a",   "a?",  "[a]"};
+    static const char *const bad[] = {"",      "/",   "a/",    "/a",  "a//b", "a**", "**a", "***",
+                                      "a/**b", "A/*", "a:b/*", "a b", "a..b", "-a",  "a?",  "[a]"};
     char max[NAME_MAX_LEN + 1];
 
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {

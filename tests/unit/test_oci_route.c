@@ -1,4 +1,4 @@
-/* Routing: every form in which clients name a repository, and the order among them. */
+/* test_oci_route.c - every form in which clients name a repository, and the order among them. */
 #include "../../src/oci/route.c"
 
 #include "tap.h"
@@ -26,7 +26,7 @@ static const struct route_table closed = {closed_upstreams, 1, NULL, 0};
 static int parse(enum route_role role, const char *target, struct route *r, struct err *e)
 {
     struct slice query = slice_str(target);
-    struct slice path;
+    struct slice path = SLICE_NULL;
 
     *e = (struct err){0};
     ignore_result(!slice_split(&query, '?', &path));
@@ -171,7 +171,7 @@ static void test_good(void)
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         const struct good_case *c = &good[i];
         char repo[ROUTE_REPO_MAX] = "";
-        struct route r;
+        struct route r = {0};
         struct err e;
 
         if (!CHECK_NOTE(parse(c->role, c->target, &r, &e) == 0, c->target)) {
@@ -257,7 +257,8 @@ static const struct {
     {ROLE_ALL, "/v2/a/blobs/", ERR_DIGEST_INVALID},
     {ROLE_ALL, "/v2/a/blobs/sha256-" HEX64, ERR_DIGEST_INVALID},
     {ROLE_ALL, "/v2/a/referrers/latest", ERR_DIGEST_INVALID},
-    {ROLE_ALL, "/v2/a/blobs/sha256:0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
+    {ROLE_ALL,
+     "/v2/a/blobs/sha256:0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef",
      ERR_DIGEST_INVALID},
     /* No such path. */
     {ROLE_ALL, "/", ERR_NOT_FOUND},
@@ -293,7 +294,7 @@ static void test_bad(void)
 
 static void test_texts(void)
 {
-    struct route r;
+    struct route r = {0};
     struct err e;
 
     CHECK(parse(ROLE_ALL, "/v2/evil.example/app/manifests/3", &r, &e) == -1);
@@ -305,7 +306,7 @@ static void test_texts(void)
 /* What Location and Link are made of. */
 static void test_echo(void)
 {
-    struct route r;
+    struct route r = {0};
     struct err e;
 
     CHECK(parse(ROLE_ALL, "/GHCR.io/v2/o/app/tags/list?ns=Ghcr.io", &r, &e) == 0);
@@ -332,28 +333,30 @@ static void test_echo(void)
     CHECK(r.by_digest && r.digest.alg == DIGEST_SHA256 && r.digest.bytes[1] == 0x23);
 }
 
+/* n times 'a', and an end. */
+static void fill(char *at, size_t n, const char *end)
+{
+    memset(at, 'a', n);
+    memcpy(at + n, end, strlen(end) + 1);
+}
+
 static void test_long(void)
 {
-    struct route r;
+    struct route r = {0};
     struct err e;
     char target[ROUTE_PATH_MAX + 32];
     int n = snprintf(target, sizeof(target), "/v2/ghcr.io/");
 
-    memset(target + n, 'a', 255);
-    strcpy(target + n + 255, "/tags/list");
+    fill(target + n, 255, "/tags/list");
     CHECK(parse(ROLE_ALL, target, &r, &e) == 0 && strlen(r.name) == 255);
-    memset(target + n, 'a', 256);
-    strcpy(target + n + 256, "/tags/list");
+    fill(target + n, 256, "/tags/list");
     CHECK(parse(ROLE_ALL, target, &r, &e) == -1 && e.code == ERR_NAME_INVALID);
     n = snprintf(target, sizeof(target), "/v2/");
-    memset(target + n, 'a', 250);
-    strcpy(target + n + 250, "/tags/list");
+    fill(target + n, 250, "/tags/list");
     CHECK(parse(ROLE_ALL, target, &r, &e) == -1 && e.code == ERR_NAME_INVALID);
-    memset(target + n, 'a', ROUTE_PATH_MAX - 4);
-    strcpy(target + ROUTE_PATH_MAX, "");
+    fill(target + n, ROUTE_PATH_MAX - 4, "");
     CHECK(parse(ROLE_ALL, target, &r, &e) == -1 && e.code == ERR_NOT_FOUND);
-    strcpy(target + ROUTE_PATH_MAX, "a");
-    target[ROUTE_PATH_MAX - 1] = 'a';
+    fill(target + n, ROUTE_PATH_MAX - 3, "");
     CHECK(parse(ROLE_ALL, target, &r, &e) == -1 && e.code == ERR_URI_TOO_LONG);
     memset(target, 'x', sizeof(target));
     memcpy(target, "/v2/a/tags/list?ns=", 19);
@@ -363,7 +366,7 @@ static void test_long(void)
 
 static void test_no_default(void)
 {
-    struct route r;
+    struct route r = {0};
     struct err e = {0};
 
     CHECK(route_parse(&closed, ROLE_ALL, SLICE_NULL, slice_str("/v2/a/tags/list"), SLICE_NULL, &r,
@@ -384,7 +387,7 @@ static void test_name(void)
                  {"alpine", "docker.io/library/alpine"},
                  {"stage/x", "stage/x"},
                  {"ghcr.io/a/b", "ghcr.io/a/b"}};
-    struct route r;
+    struct route r = {0};
     struct err e;
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
