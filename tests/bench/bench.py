@@ -25,6 +25,7 @@ import index  # noqa: E402
 import memory  # noqa: E402
 import procs  # noqa: E402
 import report  # noqa: E402
+import selfcheck  # noqa: E402
 import servers  # noqa: E402
 import tools  # noqa: E402
 import warm  # noqa: E402
@@ -89,6 +90,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     b = context.Bench(directory, context.Settings(mode == "quick"), classes,
                     report.Report(directory, report.machine(tools.SOURCE, mode, variant)))
+    selfcheck.check(b.load, os.path.join(directory, "selfcheck"))
     measured = [run_row(b, name) for name in args.rows or ROWS]
     print(f"\n{b.report.table()}\n\nwritten to {os.path.join(directory, 'table.md')}")
     return 0 if all(measured) else 1
