@@ -214,6 +214,7 @@ struct taglist_page taglist_write(const struct taglist *l, struct slice name, st
     size_t from = find_after(l, last);
     size_t left = l->n - from;
     size_t count = n < left ? (size_t)n : left;
+    struct taglist_page page = {.more = false, .last = ""};
 
     buf_str(out, "{\"name\":");
     buf_json(out, name);
@@ -224,7 +225,9 @@ struct taglist_page taglist_write(const struct taglist *l, struct slice name, st
         buf_str(out, "\"");
     }
     buf_str(out, "]}");
-    return (struct taglist_page){
-        .more = n > 0 && count<left, .last = count> 0 ? l->tags[from + count - 1] : "",
-    };
+    page.more = n > 0 && left > count;
+    if (count > 0) {
+        page.last = l->tags[from + count - 1];
+    }
+    return page;
 }

@@ -109,6 +109,7 @@ static void test_types(void)
         {"{\"mediaType\":\"\",\"schemaVersion\":2,\"layers\":[]}", "", MEDIA_TYPE_OCI_MANIFEST},
         {"{\"mediaType\":7,\"schemaVersion\":2,\"layers\":[]}", "", MEDIA_TYPE_OCI_MANIFEST},
         {"{" OCI_INDEX ",\"manifests\":[]}", "", MEDIA_TYPE_OCI_INDEX},
+        {"{" OCI_INDEX ",\"manifests\":[],\"x\":\"a\\u0000b\"}", "", MEDIA_TYPE_OCI_INDEX},
         {"{" OCI_INDEX ",\"manifests\":null}", "", MEDIA_TYPE_OCI_INDEX},
         {"{\"mediaType\":\"" MEDIA_TYPE_OCI_ARTIFACT "\",\"blobs\":[" LAYER "]}", "",
          MEDIA_TYPE_OCI_ARTIFACT},
