@@ -15,6 +15,9 @@ static void op_run(struct task *t)
 {
     struct op *op = container_of(t, struct op, task);
 
+    if (op->step == NULL) {
+        return; /* it has ended; whoever woke it did not know yet */
+    }
     for (;;) {
         const struct step *next;
 

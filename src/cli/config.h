@@ -1,0 +1,93 @@
+/*
+ * cli/config.h - the configuration: one JSON file, flags on top, checked whole at start.
+ *
+ * Design section 9. Every error names the file (or flag), the key path and what would be right.
+ */
+#ifndef CLI_CONFIG_H
+#define CLI_CONFIG_H
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "cache/cache.h"
+#include "oci/route.h"
+
+struct config_listener {
+    char *address; /* "127.0.0.1:5000", "[::1]:5000", "unix:/path" */
+    enum route_role role;
+    bool push;
+};
+
+struct config_upstream {
+    char *name;
+    char **endpoints; /* URLs; none: the built-in one */
+    bool *endpoint_ns;
+    size_t n_endpoints;
+    char **aliases;
+    size_t n_aliases;
+    bool is_default;
+    char *user;     /* from `credentials` */
+    char *password;
+    char *identity_token;
+    char *ca_file;
+    bool insecure;
+    char **trusted_realms;
+    size_t n_trusted_realms;
+    char **redirect_hosts;
+    size_t n_redirect_hosts;
+};
+
+struct config_hosted {
+    char *pattern;
+    bool is_cache; /* class "cache"; else "stage" */
+};
+
+/* Owner: the caller, by config_free(). Never changes once it was read. */
+struct config {
+    struct config_listener *listeners;
+    size_t n_listeners;
+    char *data;
+    unsigned workers; /* 0: as many as CPUs */
+    struct config_upstream *upstreams;
+    size_t n_upstreams;
+    struct config_hosted *hosted;
+    size_t n_hosted;
+    struct cache_options cache; /* tags.*, cache.prefetch, offline */
+    uint64_t max_size;          /* cache.max_size: bytes, UINT64_MAX where a percentage counts */
+    unsigned max_percent;
+    uint64_t min_free;
+    unsigned min_free_percent;
+    enum log_level log_level;
+    bool log_json;
+    struct limits limits;
+};
+
+/* What flags say; NULL and 0 mean "not given". Strings are borrowed. */
+struct config_flags {
+    const char *config;
+    const char *data;
+    const char *const *listen;
+    size_t n_listen;
+    const char *const *upstream; /* "NAME=URL" */
+    size_t n_upstream;
+    const char *const *hosted;
+    size_t n_hosted;
+    const char *tag_ttl;
+    const char *workers;
+    const char *log_level;
+    const char *log_format;
+    bool offline;
+};
+
+/* Defaults, then the file where one was named, then the flags; checked as a whole. NULL with
+ * ERR_CONFIG. Without a file and --data the data lies in /var/lib/larder (root), else in
+ * $XDG_DATA_HOME/larder or ~/.local/share/larder. */
+struct config *config_read(const struct config_flags *flags, struct err *err) MUST_CHECK;
+/* The same from JSON text; `name` stands for the file in errors. For tests and fuzzing too. */
+struct config *config_parse(const char *name, struct slice text, const struct config_flags *flags,
+                            struct err *err) MUST_CHECK;
+void config_free(struct config *c);
+
+/* The routing table that the configuration describes; borrows its strings. Freed with free(). */
+struct route_table *config_routes(const struct config *c) MUST_CHECK;
+
+#endif

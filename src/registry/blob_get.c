@@ -1,0 +1,437 @@
+/*
+ * registry/blob_get.c - GET and HEAD /v2/<name>/blobs/<digest>, and whatever else is served from files.
+ *
+ *   look --here, a member--> serve --------------------------------> begin -> send -> end
+ *     |--here, no proof----> prove -> proving --yes--> serve            ^
+ *     |--cold, HEAD--------> (size from the manifest, or prove)         |
+ *     |--cold, far range---> pass -> passing ---------------------------|
+ *     '--cold--------------> join -> flying ----------------------------'
+ *                              ^------- again, once, where the flight says that may help
+ */
+#include "base/clock.h"
+#include "base/limits.h"
+#include "cache/member.h"
+#include "cache/prefetch.h"
+#include "oci/manifest.h"
+#include "registry/request.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+STEP(prove);
+STEP(proving);
+STEP(serve);
+STEP(join);
+STEP(flying);
+STEP(pass);
+STEP(passing);
+STEP(begin);
+STEP(send);
+
+const struct step REQUEST_STEP_SERVE = {"serve", step_serve};
+
+static struct cache *cache_of(const struct request *q)
+{
+    return q->registry->cache;
+}
+
+static bool is_head(const struct request *q)
+{
+    return q->x->head.method == HTTP_HEAD;
+}
+
+static const struct step *client_gone(struct op *op)
+{
+    return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
+}
+
+/* What the Range asks of a blob of `size`; answers a 416 itself (true). */
+static bool range_refused(struct request *q, uint64_t size)
+{
+    char etag[DIGEST_TEXT_MAX + 2];
+    char text[DIGEST_TEXT_MAX];
+    char value[HTTP_RANGE_TEXT_SIZE];
+    struct buf headers;
+
+    snprintf(etag, sizeof(etag), "\"%s\"", digest_text(&q->digest, text));
+    q->range_kind = http_range_of(&q->x->head, slice_str(etag), size, &q->range);
+    if (q->range_kind != HTTP_RANGE_UNSATISFIABLE) {
+        return false;
+    }
+    http_range_text_unsatisfied(size, value);
+    buf_init(&headers, 4096);
+    reply_headers(q, &headers);
+    buf_printf(&headers, "Content-Range: %s\r\n", value);
+    http_reply(q->x, 416, buf_view(&headers), SLICE_NULL);
+    buf_free(&headers);
+    return true;
+}
+
+/* Where a blob's size is known no later than here: HEAD is answered. */
+static void reply_size(struct request *q)
+{
+    struct buf headers;
+
+    buf_init(&headers, 4096);
+    reply_headers(q, &headers);
+    http_reply_length(q->x, 200, buf_view(&headers), q->size);
+    buf_free(&headers);
+}
+
+/* --- first look ---------------------------------------------------------------------------- */
+
+struct blob_look {
+    bool here;
+    bool trusted;
+    enum member_verdict verdict;
+};
+
+static struct blob_look look(struct request *q)
+{
+    struct cache *c = cache_of(q);
+    struct index_read *r = index_read_begin(c->store);
+    struct blob_look found = {.verdict = MEMBER_UNKNOWN};
+    struct member_record member = {0};
+    struct blob_record blob;
+
+    if (r == NULL) {
+        return found;
+    }
+    found.verdict = member_judge(c, r, &q->repo, &q->digest, &member);
+    found.here = index_get_blob(r, &q->digest, &blob) == INDEX_FOUND;
+    found.trusted = found.here && store_blob_trusted(c->store, &blob);
+    index_read_end(r);
+    if (found.verdict != MEMBER_UNKNOWN) {
+        q->size = member.size;
+        q->kind = member.kind;
+    }
+    if (found.here && found.verdict != MEMBER_UNKNOWN) {
+        q->size = blob.size;
+        q->age = clock_wall_s() - blob.created;
+    }
+    q->proved = found.verdict == MEMBER_YES;
+    return found;
+}
+
+/* Opens the whole file; the response can begin. */
+static bool open_here(struct request *q)
+{
+    struct err err;
+
+    q->reader.fd = store_open_blob(cache_of(q)->store, &q->digest, q->size, &err);
+    if (q->reader.fd < 0) {
+        return false;
+    }
+    if (q->from == FROM_NONE) {
+        q->from = FROM_HIT;
+    }
+    if (q->route.kind == ROUTE_BLOB) {
+        index_touch_blob(cache_of(q)->store, &q->digest);
+    }
+    return true;
+}
+
+static const struct step *after_look(struct request *q, const struct blob_look *found)
+{
+    struct cache *c = cache_of(q);
+
+    if (c->options.offline && !(found->here && found->verdict != MEMBER_UNKNOWN)) {
+        return op_fail(&q->op, ERR_BLOB_UNKNOWN, "%s@%s is not here, and this cache is offline",
+                       q->repo.text, q->route.reference);
+    }
+    if (found->here && found->trusted) {
+        return found->verdict == MEMBER_YES ? &S_serve : &S_prove;
+    }
+    if (is_head(q)) {
+        if (found->verdict == MEMBER_YES && q->size != UINT64_MAX) {
+            q->from = FROM_HIT;
+            reply_size(q);
+            return STEP_END;
+        }
+        return &S_prove;
+    }
+    if (range_refused(q, q->size)) {
+        return STEP_END;
+    }
+    if (q->range_kind == HTTP_RANGE_ONE && !found->here &&
+        pass_wanted(c, q->loop, &q->digest, q->size, q->range.from, q->range.to)) {
+        return &S_pass;
+    }
+    return &S_join;
+}
+
+static const struct step *step_look(struct op *op)
+{
+    struct request *q = request_of(op);
+    struct blob_look found = look(q);
+
+    return after_look(q, &found);
+}
+
+static const struct step S_look = {"look", step_look};
+
+void blob_get(struct request *q)
+{
+    q->digest = q->route.digest;
+    q->has_digest = true;
+    snprintf(q->media_type, sizeof(q->media_type), "application/octet-stream");
+    q->kind = CHILD_BLOB;
+    request_start(q, &S_look);
+}
+
+/* --- proof of membership ------------------------------------------------------------------- */
+
+static const struct step *step_prove(struct op *op)
+{
+    struct request *q = request_of(op);
+    char text[DIGEST_TEXT_MAX];
+    bool joined;
+
+    ask_unref(q->ask);
+    q->ask = ask_join(cache_of(q), q->loop, ASK_MEMBER, &q->repo, digest_text(&q->digest, text),
+                      &joined);
+    timer_set(&q->timer, limits.first_byte);
+    return &S_proving;
+}
+
+static const struct step *step_proving(struct op *op)
+{
+    struct request *q = request_of(op);
+    const struct ask_result *result = ask_result(q->ask);
+    enum ask_state state = ask_poll(q->ask, q->loop, &q->waiter);
+    struct blob_look found;
+
+    if (q->x->gone) {
+        return client_gone(op);
+    }
+    if (state == ASK_NOT_YET) {
+        return q->timed_out ? op_fail(op, ERR_TIMEOUT, "%s does not answer in time", q->repo.text)
+                            : STEP_WAIT;
+    }
+    timer_clear(&q->timer);
+    found = look(q);
+    if (state == ASK_FAILED) {
+        /* A proof that has only grown old stands where upstream cannot be asked. */
+        if (found.verdict != MEMBER_EXPIRED || !cache_upstream_failed(result->err.code)) {
+            return op_fail_with(op, &result->err);
+        }
+        q->from = FROM_STALE;
+    }
+    q->proved = true;
+    if (found.here && found.trusted) {
+        q->from = q->from == FROM_NONE ? FROM_REVALIDATED : q->from;
+        return &S_serve;
+    }
+    if (!is_head(q)) {
+        return &S_join;
+    }
+    q->size = result->size != UINT64_MAX ? result->size : q->size;
+    if (q->size == UINT64_MAX) {
+        return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s does not say how large the blob is",
+                       q->repo.text);
+    }
+    q->from = FROM_REVALIDATED;
+    reply_size(q);
+    return STEP_END;
+}
+
+/* --- from the store ------------------------------------------------------------------------ */
+
+static const struct step *step_serve(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (q->x->gone) {
+        return client_gone(op);
+    }
+    if (is_head(q)) {
+        q->from = q->from == FROM_NONE ? FROM_HIT : q->from;
+        if (!reply_conditional(q)) {
+            reply_size(q);
+        }
+        return STEP_END;
+    }
+    if (q->route.kind == ROUTE_BLOB && reply_conditional(q)) {
+        return STEP_END;
+    }
+    if (!open_here(q)) {
+        /* The file is gone or damaged: the store has forgotten it, and it is fetched again. */
+        q->from = FROM_NONE;
+        q->age = 0;
+        return cache_of(q)->options.offline
+                   ? op_fail(op, ERR_STORE, "the file in the store is damaged")
+                   : &S_join;
+    }
+    return range_refused(q, q->size) ? STEP_END : &S_begin;
+}
+
+/* --- by a flight --------------------------------------------------------------------------- */
+
+static void on_flight(struct waiter *w)
+{
+    op_wake(&container_of(w, struct request, ticket.waiter)->op);
+}
+
+static const struct step *step_join(struct op *op)
+{
+    struct request *q = request_of(op);
+    struct flight_question question = {
+        .digest = q->digest,
+        .repo = &q->repo,
+        .size = q->size,
+        .kind = q->kind,
+        .proved = q->proved,
+        .offset = q->range_kind == HTTP_RANGE_ONE ? q->range.from : 0,
+    };
+
+    flight_leave(&q->ticket);
+    flight_join(cache_of(q), q->loop, &question, &q->ticket, on_flight);
+    if (flight_needs_proof(&q->ticket)) {
+        flight_leave(&q->ticket);
+        return &S_prove;
+    }
+    q->from = q->ticket.joined ? FROM_JOINED : FROM_MISS;
+    q->age = 0;
+    q->timed_out = false;
+    timer_set(&q->timer, q->proved && q->size != UINT64_MAX && q->size > SMALL_BLOB
+                             ? limits.early_headers
+                             : limits.first_byte);
+    if (!q->ticket.joined && q->kind == CHILD_LAYER) {
+        prefetch_layer(cache_of(q), q->loop, &q->repo, &q->digest);
+    }
+    return &S_flying;
+}
+
+static const struct step *step_flying(struct op *op)
+{
+    struct request *q = request_of(op);
+    struct err err;
+
+    if (q->x->gone) {
+        return client_gone(op);
+    }
+    switch (flight_poll(&q->ticket)) {
+    case FLIGHT_OPENING:
+        break;
+    case FLIGHT_READY:
+    case FLIGHT_LANDED:
+        timer_clear(&q->timer);
+        q->size = flight_size(&q->ticket);
+        if (flight_is_passing(&q->ticket)) {
+            q->from = FROM_PASSED;
+        }
+        return range_refused(q, q->size) ? STEP_END : &S_begin;
+    case FLIGHT_FAILED:
+        if (flight_may_rejoin(&q->ticket) && !q->rejoined) {
+            q->rejoined = true;
+            return &S_join;
+        }
+        flight_error(&q->ticket, &err);
+        return op_fail_with(op, &err);
+    }
+    if (!q->timed_out) {
+        return STEP_WAIT;
+    }
+    /* Headers before the first byte: a client that waits for them gives up sooner than one that
+     * waits for a body. */
+    if (q->proved && q->size != UINT64_MAX && q->size > SMALL_BLOB) {
+        return range_refused(q, q->size) ? STEP_END : &S_begin;
+    }
+    return op_fail(op, ERR_TIMEOUT, "%s does not answer in time", q->repo.text);
+}
+
+/* --- passed through ------------------------------------------------------------------------ */
+
+static const struct step *step_pass(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    q->from = FROM_PASSED;
+    q->reader.pass = pass_new(q->loop, &q->repo, &q->digest, q->range.from, q->range.to, &op->task);
+    timer_set(&q->timer, limits.first_byte);
+    return &S_passing;
+}
+
+static const struct step *step_passing(struct op *op)
+{
+    struct request *q = request_of(op);
+    struct err err = {0};
+    uint64_t size;
+
+    if (q->x->gone) {
+        return client_gone(op);
+    }
+    switch (pass_poll(q->reader.pass, &size, &err)) {
+    case PASS_NOT_YET:
+        return q->timed_out ? op_fail(op, ERR_TIMEOUT, "%s does not answer in time", q->repo.text)
+                            : STEP_WAIT;
+    case PASS_READY:
+        timer_clear(&q->timer);
+        return &S_begin;
+    case PASS_FAILED:
+        break;
+    }
+    pass_free(q->reader.pass);
+    q->reader.pass = NULL;
+    return err_status(err.code) == 404 ? op_fail_with(op, &err) : &S_join;
+}
+
+/* --- the response -------------------------------------------------------------------------- */
+
+static void start_response(struct request *q)
+{
+    bool part = q->range_kind == HTTP_RANGE_ONE;
+    uint64_t length = q->size;
+    char value[HTTP_RANGE_TEXT_SIZE];
+    struct buf headers;
+
+    q->reader.offset = 0;
+    q->reader.end = q->size;
+    buf_init(&headers, 4096);
+    reply_headers(q, &headers);
+    if (part) {
+        http_range_text(&q->range, q->size, value);
+        buf_printf(&headers, "Content-Range: %s\r\n", value);
+        q->reader.offset = q->range.from;
+        q->reader.end = q->range.to + 1;
+        length = q->reader.end - q->reader.offset;
+    }
+    http_start(q->x, part ? 206 : 200, buf_view(&headers),
+               length == UINT64_MAX ? HTTP_LENGTH_UNKNOWN : length);
+    q->started = true;
+    buf_free(&headers);
+}
+
+static const struct step *step_begin(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (q->range_kind == HTTP_RANGE_ONE && q->size == UINT64_MAX) {
+        q->range_kind = HTTP_RANGE_NONE; /* of a size that nobody knows: the whole */
+    }
+    if (q->ticket.flight != NULL &&
+        !flight_read_begin(&q->ticket, q->range_kind == HTTP_RANGE_ONE ? q->range.from : 0)) {
+        return &S_join; /* those bytes are gone from its window: a flight of our own */
+    }
+    start_response(q);
+    return &S_send;
+}
+
+static const struct step *step_send(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (q->x->gone) {
+        return client_gone(op);
+    }
+    switch (reader_pump(q)) {
+    case READER_WAIT:
+        return STEP_WAIT;
+    case READER_DONE:
+        http_finish(q->x);
+        return STEP_END;
+    case READER_BROKEN:
+        break;
+    }
+    return op_fail_with(op, &q->reader.err);
+}

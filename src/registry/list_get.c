@@ -1,0 +1,216 @@
+/*
+ * registry/list_get.c - GET /v2/<name>/tags/list and /v2/<name>/referrers/<digest>.
+ *
+ *   resolve (resolve.c) -> deliver --in memory--> write
+ *                             '--in a file--> loading -^
+ */
+#include "base/file.h"
+#include "oci/query.h"
+#include "oci/referrers.h"
+#include "oci/taglist.h"
+#include "registry/request.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define QUERY_VALUE_MAX 512
+
+STEP(deliver);
+STEP(loading);
+STEP(write);
+
+/* --- the body, wherever it is -------------------------------------------------------------- */
+
+static bool body_from_index(struct request *q)
+{
+    struct index_read *r = index_read_begin(q->registry->cache->store);
+    unsigned char body[BODY_MAX];
+    size_t len;
+    bool found;
+
+    if (r == NULL) {
+        return false;
+    }
+    found = index_get_body(r, &q->digest, body, &len) == INDEX_FOUND;
+    index_read_end(r);
+    if (found) {
+        buf_append(&q->body, body, len);
+    }
+    return found;
+}
+
+static void load_run(struct job *job)
+{
+    struct request *q = container_of(job, struct request, reader.job);
+    struct store *s = q->registry->cache->store;
+    _cleanup_close_ int fd = store_open_blob(s, &q->digest, q->size, &q->reader.err);
+    _cleanup_free_ char *bytes = NULL;
+    ssize_t got;
+
+    if (fd < 0) {
+        return;
+    }
+    bytes = xcalloc((size_t)q->size + 1, 1);
+    got = file_pread_all(fd, bytes, (size_t)q->size, 0);
+    if (got < 0 || (uint64_t)got != q->size) {
+        err_set(&q->reader.err, ERR_STORE, "a list cannot be read from the store");
+        return;
+    }
+    buf_append(&q->body, bytes, (size_t)got);
+}
+
+static void on_loaded(struct job *job)
+{
+    struct request *q = container_of(job, struct request, reader.job);
+
+    q->reader.reading = false;
+    op_wake(&q->op);
+    request_unref(q);
+}
+
+static const struct step *step_deliver(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (q->document != NULL) {
+        buf_append(&q->body, q->document->body, q->document->len);
+        return &S_write;
+    }
+    if (body_from_index(q)) {
+        return &S_write;
+    }
+    if (q->size > 4 * (uint64_t)MANIFEST_LIMIT) {
+        return op_fail(op, ERR_STORE, "a list in the store is too large");
+    }
+    q->reader.reading = true;
+    request_ref(q);
+    pool_submit(store_disk(q->registry->cache->store), q->loop, &q->reader.job, load_run,
+                on_loaded);
+    return &S_loading;
+}
+
+static const struct step *step_loading(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (q->reader.reading) {
+        return STEP_WAIT;
+    }
+    return q->reader.err.code == ERR_NONE ? &S_write : op_fail_with(op, &q->reader.err);
+}
+
+/* --- the answer ----------------------------------------------------------------------------- */
+
+static void link_next(const struct request *q, const char *last, uint64_t n, struct buf *out)
+{
+    buf_str(out, "Link: <");
+    buf_slice(out, q->route.prefix);
+    buf_printf(out, "/v2/%s/tags/list?last=", q->route.requested);
+    buf_percent(out, slice_str(last));
+    buf_printf(out, "&n=%llu", (unsigned long long)n);
+    if (q->route.ns[0] != '\0') {
+        buf_str(out, "&ns=");
+        buf_percent(out, slice_str(q->route.ns));
+    }
+    buf_str(out, ">; rel=\"next\"\r\n");
+}
+
+static void reply_list(struct request *q, const struct buf *extra, const struct buf *body)
+{
+    struct buf headers;
+
+    buf_init(&headers, 8192);
+    /* A list has no digest that a client could use: it is written anew for each question. */
+    q->has_digest = false;
+    reply_headers(q, &headers);
+    buf_slice(&headers, buf_view(extra));
+    http_reply(q->x, 200, buf_view(&headers), buf_view(body));
+    buf_free(&headers);
+}
+
+static int write_tags(struct request *q, struct err *err)
+{
+    uint64_t n = TAGLIST_ALL;
+    struct taglist *list = NULL;
+    struct taglist_page page;
+    struct buf extra;
+    struct buf last;
+    struct buf out;
+    struct buf text;
+
+    buf_init(&text, QUERY_VALUE_MAX);
+    if (query_get(q->x->head.query, "n", &text) && !slice_u64(buf_view(&text), &n)) {
+        err_set(err, ERR_PAGINATION, "n is not a number of tags");
+        buf_free(&text);
+        return -1;
+    }
+    buf_free(&text);
+    if (taglist_parse(buf_view(&q->body), &list, err) < 0) {
+        return -1;
+    }
+    buf_init(&last, QUERY_VALUE_MAX);
+    buf_init(&out, 4 * (size_t)MANIFEST_LIMIT);
+    buf_init(&extra, 4096);
+    ignore_result(query_get(q->x->head.query, "last", &last));
+    page = taglist_write(list, slice_str(q->route.requested), buf_view(&last), n, &out);
+    if (page.more) {
+        link_next(q, page.last, n, &extra);
+    }
+    snprintf(q->media_type, sizeof(q->media_type), "application/json");
+    reply_list(q, &extra, &out);
+    buf_free(&extra);
+    buf_free(&out);
+    buf_free(&last);
+    taglist_free(list);
+    return 0;
+}
+
+static int write_referrers(struct request *q, struct err *err)
+{
+    struct buf extra;
+    struct buf type;
+    struct buf out;
+    int result;
+
+    buf_init(&type, QUERY_VALUE_MAX);
+    buf_init(&out, 4 * (size_t)MANIFEST_LIMIT);
+    buf_init(&extra, 128);
+    ignore_result(query_get(q->x->head.query, "artifactType", &type));
+    if (type.len > 0) {
+        buf_str(&extra, "OCI-Filters-Applied: artifactType\r\n");
+    }
+    result = referrers_filter(buf_view(&q->body), buf_view(&type), &out, err);
+    if (result == 0) {
+        snprintf(q->media_type, sizeof(q->media_type), "application/vnd.oci.image.index.v1+json");
+        reply_list(q, &extra, &out);
+    }
+    buf_free(&extra);
+    buf_free(&out);
+    buf_free(&type);
+    return result;
+}
+
+static const struct step *step_write(struct op *op)
+{
+    struct request *q = request_of(op);
+    struct err err = {0};
+
+    if (q->x->gone) {
+        return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
+    }
+    if ((q->route.kind == ROUTE_TAGS ? write_tags(q, &err) : write_referrers(q, &err)) < 0) {
+        return op_fail_with(op, &err);
+    }
+    return STEP_END;
+}
+
+void list_get(struct request *q)
+{
+    bool tags = q->route.kind == ROUTE_TAGS;
+
+    q->tag_kind = tags ? TAG_LIST : TAG_REFERRERS;
+    q->ask_kind = tags ? ASK_TAGS : ASK_REFERRERS;
+    q->reference = tags ? LIST_REFERENCE : q->route.reference;
+    q->deliver = &S_deliver;
+    request_start(q, resolve_look(q) ? &S_deliver : &REQUEST_STEP_RESOLVE);
+}

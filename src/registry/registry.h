@@ -1,0 +1,29 @@
+/*
+ * registry/registry.h - the /v2/ API of distribution-spec: pulls, tags, referrers.
+ *
+ * One a process, shared by all loops, read-only after it was made.
+ */
+#ifndef REGISTRY_REGISTRY_H
+#define REGISTRY_REGISTRY_H
+
+#include "cache/cache.h"
+#include "http/server.h"
+#include "oci/route.h"
+
+struct registry;
+
+struct registry_options {
+    struct cache *cache;
+    const struct route_table *routes;  /* outlives the registry */
+    struct upstream *const *upstreams; /* by position in routes->upstreams */
+};
+
+struct registry *registry_new(const struct registry_options *options);
+void registry_free(struct registry *r);
+
+/* Answers one exchange: the server's handler, with the registry as its context. Loop thread. */
+void registry_handle(struct registry *r, struct http_exchange *x);
+/* The server's `ended`: writes the access log and counts. Loop thread. */
+void registry_ended(struct registry *r, struct http_exchange *x);
+
+#endif

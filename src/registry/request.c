@@ -1,0 +1,195 @@
+/* registry/request.c - the life of a request: made, answered, logged, freed. */
+#include "registry/request.h"
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "registry/access.h"
+#include "registry/record.h"
+
+#include <stdlib.h>
+
+static const struct step *step_refuse(struct op *op);
+
+const struct step REQUEST_STEP_REFUSE = {"refuse", step_refuse};
+
+const char *request_from_text(enum request_from from)
+{
+    static const char *const TEXTS[] = {"none",  "hit",         "miss",  "joined",
+                                        "stale", "revalidated", "passed"};
+
+    return TEXTS[from];
+}
+
+void request_ref(struct request *q)
+{
+    q->refs++;
+}
+
+void request_unref(struct request *q)
+{
+    if (--q->refs > 0) {
+        return;
+    }
+    ask_unref(q->ask);
+    document_unref(q->document);
+    buf_free(&q->body);
+    timer_fini(&q->timer);
+    free(q);
+}
+
+static void on_timer(struct timer *t)
+{
+    struct request *q = container_of(t, struct request, timer);
+
+    q->timed_out = true;
+    op_wake(&q->op);
+}
+
+static void on_wake(struct waiter *w)
+{
+    op_wake(&container_of(w, struct request, waiter)->op);
+}
+
+static void request_op_ended(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (q->x != NULL) {
+        q->x->owner = NULL; /* a reply may still be on its way out */
+    }
+    bell_leave(&q->waiter);
+    flight_leave(&q->ticket);
+    reader_fini(q);
+    timer_fini(&q->timer);
+    request_unref(q);
+}
+
+void request_start(struct request *q, const struct step *first)
+{
+    request_ref(q);
+    waiter_init(&q->waiter, on_wake);
+    timer_init(&q->timer, q->loop, on_timer);
+    flow_wait_init(&q->flow_wait, &q->op.task);
+    reader_init(&q->reader);
+    q->x->owner = &q->op.task;
+    op_start(&q->op, q->loop, first, &REQUEST_STEP_REFUSE, request_op_ended);
+}
+
+/* The one way in which a request fails. A response that has begun is cut short: the client must see it. */
+static const struct step *step_refuse(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (q->x == NULL) {
+        return STEP_END;
+    }
+    q->error = op->err.code;
+    if (q->started || q->x->gone) {
+        http_abort(q->x);
+    } else {
+        reply_error(q, &op->err);
+    }
+    return STEP_END;
+}
+
+/* --- in and out ---------------------------------------------------------------------------- */
+
+struct registry *registry_new(const struct registry_options *options)
+{
+    struct registry *r = xnew(struct registry);
+
+    r->cache = options->cache;
+    r->routes = options->routes;
+    r->upstreams = options->upstreams;
+    return r;
+}
+
+void registry_free(struct registry *r)
+{
+    free(r);
+}
+
+static struct request *request_new(struct registry *r, struct http_exchange *x)
+{
+    struct request *q = xnew(struct request);
+
+    q->refs = 1; /* the exchange's */
+    q->registry = r;
+    q->x = x;
+    q->loop = x->loop;
+    q->size = UINT64_MAX;
+    buf_init(&q->body, 4 * (size_t)MANIFEST_LIMIT);
+    x->user = q;
+    return q;
+}
+
+static void reply_ping(struct request *q)
+{
+    snprintf(q->media_type, sizeof(q->media_type), "application/json");
+    reply_body(q, slice_str("{}"));
+}
+
+static void request_dispatch(struct request *q)
+{
+    struct err err;
+
+    switch (q->route.kind) {
+    case ROUTE_PING:
+        reply_ping(q);
+        return;
+    case ROUTE_MANIFEST:
+        manifest_get(q);
+        return;
+    case ROUTE_BLOB:
+        blob_get(q);
+        return;
+    case ROUTE_TAGS:
+    case ROUTE_REFERRERS:
+        list_get(q);
+        return;
+    case ROUTE_CATALOG:
+    case ROUTE_UPLOADS:
+    case ROUTE_UPLOAD:
+        break;
+    }
+    err_set(&err, ERR_NOT_FOUND, "no such thing here");
+    reply_error(q, &err);
+}
+
+void registry_handle(struct registry *r, struct http_exchange *x)
+{
+    struct request *q = request_new(r, x);
+    char text[ROUTE_REPO_MAX];
+    struct err err;
+
+    if (route_parse(r->routes, (enum route_role)x->listener->role, x->head.host, x->head.path,
+                    x->head.query, &q->route, &err) < 0) {
+        reply_error(q, &err);
+        return;
+    }
+    if (q->route.upstream >= 0) {
+        cache_repo_set(&q->repo, r->upstreams[q->route.upstream],
+                       route_repo_text(r->routes, &q->route, text));
+        q->mirrored = true;
+    }
+    if (access_check(q, &err) < 0) {
+        reply_error(q, &err);
+        return;
+    }
+    request_dispatch(q);
+}
+
+void registry_ended(struct registry *r, struct http_exchange *x)
+{
+    struct request *q = x->user;
+
+    (void)r;
+    record_write(q, x);
+    if (q != NULL) {
+        q->x = NULL;
+        x->user = NULL;
+        x->owner = NULL;
+        request_unref(q);
+    }
+}

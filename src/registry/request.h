@@ -1,0 +1,140 @@
+/* registry/request.h - one request to the API, from its head to its line in the log. */
+#ifndef REGISTRY_REQUEST_H
+#define REGISTRY_REQUEST_H
+
+#include "cache/ask.h"
+#include "cache/flight.h"
+#include "cache/flow.h"
+#include "cache/pass.h"
+#include "http/range.h"
+#include "loop/op.h"
+#include "registry/registry.h"
+
+#include <stdio.h>
+
+/* Where an answer's bytes came from: the X-Larder header and the log. */
+enum request_from {
+    FROM_NONE,
+    FROM_HIT,
+    FROM_MISS,
+    FROM_JOINED,
+    FROM_STALE,
+    FROM_REVALIDATED,
+    FROM_PASSED,
+};
+
+struct registry {
+    struct cache *cache;
+    const struct route_table *routes;
+    struct upstream *const *upstreams;
+};
+
+/* The bytes of a response and how far they are sent (registry/reader.c). */
+struct reader {
+    int fd;                       /* a whole file; owned; -1: the bytes come from ticket or pass */
+    struct pass *pass;
+    struct flow_buffer *buffer;   /* of a pass: bytes read and not sent yet */
+    size_t buffer_sent;
+    uint64_t offset;              /* next byte */
+    uint64_t end;                 /* one behind the last; UINT64_MAX: wherever the blob ends */
+    uint64_t warm_to;             /* bytes below are in memory, as far as was found out */
+    struct job job;
+    bool reading;                 /* the job is under way */
+    struct err err;
+};
+
+/*
+ * Owner: counted; the exchange and the op hold one each, a job of the reader one while it runs.
+ * Thread: its loop's.
+ */
+struct request {
+    struct op op;
+    unsigned refs;
+    struct registry *registry;
+    struct http_exchange *x; /* NULL once it ended */
+    struct loop *loop;
+    struct route route;
+    struct cache_repo repo;
+    bool mirrored; /* repo is set */
+
+    /* for the log */
+    enum request_from from;
+    int64_t age;
+    bool has_digest;
+    struct digest digest; /* of what is served */
+    enum err_code error;
+
+    /* finding out what is meant (registry/resolve.c) */
+    enum tag_kind tag_kind;
+    enum ask_kind ask_kind;
+    const char *reference;
+    const struct step *deliver; /* where it leads */
+    bool have_old;
+    struct tag_record old;
+    struct ask *ask;
+    bool ask_joined;
+    struct waiter waiter;
+    struct timer timer;
+    bool timed_out;
+
+    /* what is served */
+    char media_type[128];
+    uint64_t size; /* UINT64_MAX: not known */
+    uint8_t kind;  /* enum child_kind */
+    bool proved;
+    struct document *document;
+    struct buf body;
+
+    struct flight_ticket ticket;
+    struct flow_wait flow_wait;
+    bool rejoined;
+    bool started; /* the response has begun */
+    struct http_range range;
+    enum http_range_kind range_kind;
+    struct reader reader;
+};
+
+static inline struct request *request_of(struct op *op)
+{
+    return container_of(op, struct request, op);
+}
+
+void request_ref(struct request *q);
+void request_unref(struct request *q);
+const char *request_from_text(enum request_from from);
+
+/* Begins the op, which ends in request_op_ended(). The exchange wakes it from here on. */
+void request_start(struct request *q, const struct step *first);
+/* The error step of all: answers with op.err where nothing was sent, cuts the response else. */
+extern const struct step REQUEST_STEP_REFUSE;
+
+/* registry/reply.c */
+/* The headers that all answers of the API share, and those of what is served, as lines. */
+void reply_headers(const struct request *q, struct buf *out);
+/* A whole answer; ends the exchange. */
+void reply_error(struct request *q, const struct err *err);
+void reply_body(struct request *q, struct slice body);
+/* If-None-Match and If-Match: true where that ended the exchange. */
+bool reply_conditional(struct request *q);
+
+/* registry/resolve.c: what does a name (tag, list) mean now? Fills q->digest, from, age, and document
+ * where it came just now; goes on at q->deliver. */
+extern const struct step REQUEST_STEP_RESOLVE;
+/* The synchronous look: true where the index knows and it is fresh. */
+bool resolve_look(struct request *q);
+
+/* registry/manifest_get.c, blob_get.c, list_get.c: each may answer at once, or starts the op. */
+void manifest_get(struct request *q);
+void blob_get(struct request *q);
+void list_get(struct request *q);
+/* Serves the blob q->digest from the store or by a flight; what is served is known and permitted. */
+extern const struct step REQUEST_STEP_SERVE;
+
+/* registry/reader.c */
+void reader_init(struct reader *r);
+void reader_fini(struct request *q);
+enum reader_moved { READER_WAIT, READER_DONE, READER_BROKEN };
+/* Sends what can be sent now; READER_WAIT: the op is woken when it may go on. */
+enum reader_moved reader_pump(struct request *q);
+
+#endif
