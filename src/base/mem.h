@@ -14,6 +14,10 @@
 /* The struct that contains `member`, of which `ptr` is the address. */
 #define container_of(ptr, type, member) ((type *)(void *)(((char *)(ptr)) - offsetof(type, member)))
 
+/* The same where `ptr` is const, and so is the struct. */
+#define container_of_const(ptr, type, member)                                                      \
+    ((const type *)(const void *)(((const char *)(ptr)) - offsetof(type, member)))
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Zeroed memory for n objects of `size` bytes; never NULL. Freed with free(). Any thread. */

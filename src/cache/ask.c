@@ -4,11 +4,12 @@
  *   (steps of its kind) -> publish -> end
  *          '--any failure--> failed ----^
  */
-#include "cache/ask_steps.h"
+#include "cache/ask.h"
 
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "cache/ask_steps.h"
 #include "oci/taglist.h"
 
 #include <pthread.h>
@@ -33,7 +34,7 @@ struct ask_key {
 
 static bool ask_is(const struct map_node *node, const void *key)
 {
-    const struct ask *a = container_of(node, const struct ask, node);
+    const struct ask *a = container_of_const(node, struct ask, node);
     const struct ask_key *k = key;
 
     return a->kind == k->kind && strcmp(a->repo.text, k->repo) == 0 &&
@@ -93,8 +94,7 @@ static void table_remove(struct ask_table *t, struct ask *a)
 
 static void table_expire(struct ask_table *t, uint64_t now)
 {
-    list_each_safe(it, &t->expiring)
-    {
+    list_each_safe(it, &t->expiring) {
         struct ask *a = container_of(it, struct ask, expiring);
 
         if (a->expires > now && t->n_expiring <= REMEMBERED_MAX) {

@@ -7,9 +7,10 @@
  *   ASK_TAGS       all tags of the repository
  *   ASK_REFERRERS  all referrers of a digest
  *
- * The answer is in the index before anybody gets it, and the ask leaves its table only then, so that
- * whoever comes later finds one or the other. An upstream's "no such thing" is remembered for
- * limits.negative, a manifest whose bytes were wrong for limits.bad_digest: the ended ask stays in the table.
+ * The answer is in the index before anybody gets it, and the ask leaves its table only then, so
+ * that whoever comes later finds one or the other. An upstream's "no such thing" is remembered for
+ * limits.negative, a manifest whose bytes were wrong for limits.bad_digest: the ended ask stays in
+ * the table.
  */
 #ifndef CACHE_ASK_H
 #define CACHE_ASK_H
@@ -29,7 +30,7 @@ enum ask_state {
 /* What is known once the state is no longer ASK_NOT_YET; never changes after. */
 struct ask_result {
     struct digest digest;
-    uint64_t size;            /* ASK_MEMBER: of the blob; UINT64_MAX where upstream did not say */
+    uint64_t size; /* ASK_MEMBER: of the blob; UINT64_MAX where upstream did not say */
     char media_type[128];
     struct document *document; /* ASK_FETCHED; the ask's reference */
     struct err err;

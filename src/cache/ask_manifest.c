@@ -1,13 +1,14 @@
 /*
- * cache/ask_manifest.c - what a tag is now, or a manifest by digest; and whether a blob is a member.
+ * cache/ask_manifest.c - what a tag is now, or a manifest by digest; and whether a blob is a
+ * member.
  *
  *   head -> heading --here already--> confirm -> confirming -> publish
  *     |        '--not here--> get -> getting -> body -> check -> keep -> keeping -> publish
  *     '--no HEAD wanted-------^  ^---------pause--------'
  *
- * By tag: a HEAD first (it costs nothing at Docker Hub), then a GET of the digest that it told, so that
- * a tag which moves in between cannot mix two manifests. Where HEAD is refused or tells no digest,
- * a GET of the tag, whose bytes then say what the digest is.
+ * By tag: a HEAD first (it costs nothing at Docker Hub), then a GET of the digest that it told, so
+ * that a tag which moves in between cannot mix two manifests. Where HEAD is refused or tells no
+ * digest, a GET of the tag, whose bytes then say what the digest is.
  */
 #include "cache/ask_steps.h"
 

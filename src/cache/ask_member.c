@@ -42,8 +42,7 @@ static const struct step *step_heading(struct op *op)
     case FETCH_FAILED:
         break;
     }
-    if (!a->by_byte &&
-        (op->err.code == ERR_UNSUPPORTED || op->err.code == ERR_UPSTREAM_REFUSED)) {
+    if (!a->by_byte && (op->err.code == ERR_UNSUPPORTED || op->err.code == ERR_UPSTREAM_REFUSED)) {
         a->by_byte = true;
         op->err = (struct err){0};
         ask_fetch_byte(a, FETCH_BLOB, a->reference);

@@ -36,7 +36,7 @@ struct ask {
     struct fetch *fetch;
     bool has_want; /* the digest that the bytes must have */
     struct digest want;
-    bool by_tag; /* the GET asks for the tag itself, not for `want` */
+    bool by_tag;  /* the GET asks for the tag itself, not for `want` */
     bool by_byte; /* HEAD is refused: one byte is asked for */
     struct buf body;
     struct buf gathered; /* pages of a list */
@@ -69,8 +69,8 @@ void ask_fetch_byte(struct ask *a, enum fetch_kind kind, const char *reference);
 enum fetch_state ask_fetch_poll(struct ask *a);
 /* Reads the body into a->body up to `max`: 1 whole, 0 not yet, -1 failed (op.err is set). */
 int ask_read_body(struct ask *a, size_t max);
-/* After a failure in op.err: whether another try is worth it. Sets the pause; ask_pause_over() then says
- * when. */
+/* After a failure in op.err: whether another try is worth it. Sets the pause; ask_pause_over() then
+ * says when. */
 bool ask_may_retry(struct ask *a);
 bool ask_pause_over(struct ask *a);
 /* Ends the fetch under way. */

@@ -14,11 +14,11 @@ struct flight_table;
 struct prefetch;
 
 struct cache_options {
-    int64_t tag_ttl_s;                /* a tag asks nothing upstream for so long */
-    uint64_t tag_patience_ms;         /* then waits so long for the answer */
-    int64_t tag_stale_if_error_s;     /* an older one serves so long where upstream fails */
-    int64_t tag_stale_while_s;        /* … or is served at once, upstream being asked behind */
-    bool offline;                     /* no upstream is ever asked */
+    int64_t tag_ttl_s;            /* a tag asks nothing upstream for so long */
+    uint64_t tag_patience_ms;     /* then waits so long for the answer */
+    int64_t tag_stale_if_error_s; /* an older one serves so long where upstream fails */
+    int64_t tag_stale_while_s;    /* … or is served at once, upstream being asked behind */
+    bool offline;                 /* no upstream is ever asked */
     bool prefetch;
 };
 
@@ -48,7 +48,8 @@ void cache_repo_set(struct cache_repo *ret, struct upstream *u, const char *text
 /* A copy; `name` points into it. */
 void cache_repo_copy(struct cache_repo *to, const struct cache_repo *from);
 
-/* Whether the error says that upstream could not be asked (down, slow, overloaded), as against that it answered no. */
+/* Whether the error says that upstream could not be asked (down, slow, overloaded), as against that
+ * it answered no. */
 bool cache_upstream_failed(enum err_code code);
 
 #endif

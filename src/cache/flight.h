@@ -1,8 +1,8 @@
 /*
  * cache/flight.h - one download of one blob, shared by all who want it. Design section 3.
  *
- * Requests see a file that may still be growing: flight_readable() says which bytes may be sent now.
- * Nobody who reads can slow or stop the download, the memory window aside.
+ * Requests see a file that may still be growing: flight_readable() says which bytes may be sent
+ * now. Nobody who reads can slow or stop the download, the memory window aside.
  *
  *   OPENING -> READY -> LANDED
  *       '--------'----> FAILED          state moves forward only
@@ -46,18 +46,19 @@ struct flight_ticket {
     struct waiter waiter; /* waiter.wake is the owner's */
     bool joined;          /* it was under way */
     bool reading;
-    struct list node;         /* among the flight's readers */
-    _Atomic uint64_t offset;  /* next byte that is needed, where reading */
+    struct list node;        /* among the flight's readers */
+    _Atomic uint64_t offset; /* next byte that is needed, where reading */
 };
 
 /* Joins the flight of the digest, or starts one on loop `l`; a flight whose bytes at q->offset are
- * gone already (memory window) is not joined. Never fails: what goes wrong is told by flight_poll(). */
+ * gone already (memory window) is not joined. Never fails: what goes wrong is told by
+ * flight_poll(). */
 void flight_join(struct cache *c, struct loop *l, const struct flight_question *q,
                  struct flight_ticket *ticket, void (*wake)(struct waiter *));
-/* Lets go; the flight goes on or keeps its partial by the rules. Harmless where it holds nothing. */
+/* Lets go; the flight goes on or keeps its partial by the rules. Harmless where there is none. */
 void flight_leave(struct flight_ticket *t);
-/* Whether the flight was begun by another repository and this one has no proof of its own: then it is to be
- * asked for one before its source is believed. */
+/* Whether the flight was begun by another repository and this one has no proof of its own: then it
+ * is to be asked for one before its source is believed. */
 bool flight_needs_proof(const struct flight_ticket *t);
 /* Whether a flight of the digest is under way, and how far it is. Any thread. */
 bool flight_peek(struct cache *c, const struct digest *d, uint64_t *ret_landed);

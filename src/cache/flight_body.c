@@ -49,8 +49,8 @@ static void flight_advance_written(struct flight *f)
         bool lost = false;
 
         if (b->failed || flight_in_window(f)) {
-            lost = !flight_to_window(f) ||
-                   flight_window_write(f, b->data, b->len, &f->write_err) < 0;
+            lost =
+                !flight_to_window(f) || flight_window_write(f, b->data, b->len, &f->write_err) < 0;
         }
         f->n_writing--;
         memmove(&f->writing[0], &f->writing[1], f->n_writing * sizeof(f->writing[0]));

@@ -1,6 +1,6 @@
 /*
- * cache/flight_checkpoint.c - notes now and then how far a download is, so that it goes on there after
- * a crash: bytes synced first, then length and hash state in the index.
+ * cache/flight_checkpoint.c - notes now and then how far a download is, so that it goes on there
+ * after a crash: bytes synced first, then length and hash state in the index.
  */
 #include "cache/flight_steps.h"
 

@@ -1,15 +1,14 @@
 /*
- * cache/flight_local.c - a blob that is here but not trusted: written shortly before a crash. It is served by
- * a flight whose source is the local file, hashed as it goes.
+ * cache/flight_local.c - a blob that is here but not trusted: written shortly before a crash. It is
+ * served by a flight whose source is the local file, hashed as it goes.
  *
  *   local -> hashing (piece by piece) -> judged -> end
- *                                          '--not its digest--> quarantined -> failed, to be joined again
+ *                                          '--not its digest--> quarantined -> failed, to be joined
  */
 #include "base/counter.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cache/flight_steps.h"
-
 
 STEP(hashing);
 STEP(judged);
@@ -43,8 +42,7 @@ static const struct step *step_local(struct op *op)
     struct flight *f = flight_of(op);
 
     pthread_mutex_lock(&f->lock);
-    list_each(it, &f->sources)
-    {
+    list_each(it, &f->sources) {
         container_of(it, struct flight_source, node)->proved = true;
     }
     pthread_mutex_unlock(&f->lock);

@@ -7,8 +7,7 @@ struct flight_source *flight_source_add(struct flight *f, const struct flight_qu
 {
     struct flight_source *s;
 
-    list_each(it, &f->sources)
-    {
+    list_each(it, &f->sources) {
         s = container_of(it, struct flight_source, node);
         if (strcmp(s->repo.text, q->repo->text) == 0) {
             s->proved = s->proved || q->proved;
@@ -28,8 +27,7 @@ struct flight_source *flight_source_next(struct flight *f)
     struct flight_source *best = NULL;
 
     pthread_mutex_lock(&f->lock);
-    list_each(it, &f->sources)
-    {
+    list_each(it, &f->sources) {
         struct flight_source *s = container_of(it, struct flight_source, node);
 
         if (!s->ended && (best == NULL || s->fails < best->fails)) {
@@ -75,8 +73,7 @@ void flight_sources_error(struct flight *f, struct err *ret)
     struct err worst = {0};
 
     pthread_mutex_lock(&f->lock);
-    list_each(it, &f->sources)
-    {
+    list_each(it, &f->sources) {
         struct flight_source *s = container_of(it, struct flight_source, node);
 
         if (err_weight(&s->err) > err_weight(&worst)) {

@@ -2,7 +2,7 @@
  * cache/flight_steps.c - the download, from the first look to the record in the index.
  *
  *   begin -> open -> opening -> fetch -> head -> body -> settle -> verdict -> commit -> committing
- *     |                          ^  '--pause--'  |                    |            -> recording -> end
+ *     |                          ^  '--pause--'  |                    |         -> recording -> end
  *     |                          '----broken-----'                    '-> mismatch --.
  *     '--the bytes are here but not trusted--> (flight_local.c)                      |
  *                     any failure, or nobody wants it ------> failed -> keeping -> give up -> end
@@ -115,7 +115,8 @@ static void open_run(struct job *job)
 {
     struct flight *f = container_of(job, struct flight, job);
 
-    f->stored = ingest_open(&f->ingest, f->cache->store, &f->digest, f->hint, true, &f->job_err) == 0;
+    f->stored =
+        ingest_open(&f->ingest, f->cache->store, &f->digest, f->hint, true, &f->job_err) == 0;
     if (!f->stored) {
         return;
     }

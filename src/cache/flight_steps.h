@@ -21,9 +21,9 @@ struct flight_source {
     struct list node;
     struct cache_repo repo;
     uint8_t kind;
-    bool proved; /* its repository may serve the blob */
-    bool ended;  /* it said no; `err` says how */
-    bool no_range; /* it answered a range wrongly: asked from the start only */
+    bool proved;    /* its repository may serve the blob */
+    bool ended;     /* it said no; `err` says how */
+    bool no_range;  /* it answered a range wrongly: asked from the start only */
     unsigned fails; /* since its last byte */
     struct err err;
 };
@@ -32,16 +32,16 @@ struct flight_source {
 struct flight_checkpoint {
     struct job job;
     struct index_write write;
-    bool armed; /* `partial` holds the state at partial.stored, which has not landed yet */
-    bool busy;  /* it is being synced and recorded */
+    bool armed;       /* `partial` holds the state at partial.stored, which has not landed yet */
+    bool busy;        /* it is being synced and recorded */
     uint64_t last_at; /* bytes at the last one */
     uint64_t last_ms;
     struct partial_record partial;
 };
 
 /*
- * Owner: counted; the table, the op, jobs and messages under way, and each ticket hold one reference.
- * Thread: fields after `op` are the home loop's. Invariant: landed <= received <= size.
+ * Owner: counted; the table, the op, jobs and messages under way, and each ticket hold one
+ * reference. Thread: fields after `op` are the home loop's. Invariant: landed <= received <= size.
  */
 struct flight {
     struct map_node node;
@@ -80,7 +80,7 @@ struct flight {
     struct job job; /* opening, committing, keeping: one at a time */
     bool job_done;
     struct err job_err;
-    bool stopping;   /* nobody wants it: the partial is kept */
+    bool stopping; /* nobody wants it: the partial is kept */
     struct ingest ingest;
     bool stored; /* there is an ingest file */
     struct fetch *fetch;

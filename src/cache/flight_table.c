@@ -1,8 +1,9 @@
 /*
  * cache/flight_table.c - the flights under way, by digest; joining and leaving them.
  *
- * The lock is held for a lookup or a change of the map. A flight leaves the table only after the commit
- * that records its blob, so that a request which finds neither flight nor blob may start anew.
+ * The lock is held for a lookup or a change of the map. A flight leaves the table only after the
+ * commit that records its blob, so that a request which finds neither flight nor blob may start
+ * anew.
  */
 #include "base/counter.h"
 #include "cache/flight_steps.h"
@@ -33,7 +34,7 @@ struct flight_table {
 
 static bool flight_is(const struct map_node *node, const void *key)
 {
-    return digest_equal(&container_of(node, const struct flight, node)->digest, key);
+    return digest_equal(&container_of_const(node, struct flight, node)->digest, key);
 }
 
 struct flight_table *flight_table_new(struct cache *c)
@@ -51,8 +52,7 @@ struct flight_table *flight_table_new(struct cache *c)
 
 static void bad_expire(struct flight_table *t, uint64_t now)
 {
-    list_each_safe(it, &t->bad)
-    {
+    list_each_safe(it, &t->bad) {
         struct flight_bad *b = container_of(it, struct flight_bad, node);
 
         if (b->until > now && t->n_bad <= BAD_MAX) {
@@ -86,8 +86,7 @@ bool flight_bad_get(struct flight_table *t, const struct upstream *u, const stru
 
     pthread_mutex_lock(&t->lock);
     bad_expire(t, now);
-    list_each(it, &t->bad)
-    {
+    list_each(it, &t->bad) {
         struct flight_bad *b = container_of(it, struct flight_bad, node);
 
         found = found || (b->upstream == u && digest_equal(&b->digest, d));

@@ -1,6 +1,7 @@
 /*
- * cache/flight_window.c - where the disk refuses, a download goes through memory: a memfd of which at
- * most FLIGHT_WINDOW bytes exist, punched out behind the slowest reader, who then paces upstream.
+ * cache/flight_window.c - where the disk refuses, a download goes through memory: a memfd of which
+ * at most FLIGHT_WINDOW bytes exist, punched out behind the slowest reader, who then paces
+ * upstream.
  */
 #include "base/file.h"
 #include "cache/flight_steps.h"
@@ -31,8 +32,7 @@ static uint64_t slowest(struct flight *f)
 {
     uint64_t least = atomic_load(&f->landed);
 
-    list_each(it, &f->readers)
-    {
+    list_each(it, &f->readers) {
         struct flight_ticket *t = container_of(it, struct flight_ticket, node);
         uint64_t offset = atomic_load(&t->offset);
 

@@ -1,6 +1,6 @@
 /*
- * cache/flow.h - the buffers through which downloads move: FLOW_BUFFER bytes each, a bounded number a
- * loop. No buffer, no recv: a loop whose buffers are all out leaves bytes in the sockets.
+ * cache/flow.h - the buffers through which downloads move: FLOW_BUFFER bytes each, a bounded number
+ * a loop. No buffer, no recv: a loop whose buffers are all out leaves bytes in the sockets.
  */
 #ifndef CACHE_FLOW_H
 #define CACHE_FLOW_H

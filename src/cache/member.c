@@ -20,8 +20,8 @@ struct holder_search {
     bool found;
 };
 
-/* A holder whose upstream answered for the blob without a credential, or that is of the same upstream:
- * then its bytes are no secret to whoever may read this repository. */
+/* A holder whose upstream answered for the blob without a credential, or that is of the same
+ * upstream: then its bytes are no secret to whoever may read this repository. */
 static bool holder_is_open(void *arg, uint64_t repo, const struct member_record *m)
 {
     struct holder_search *search = arg;
@@ -41,8 +41,8 @@ static bool holder_is_open(void *arg, uint64_t repo, const struct member_record 
     return !search->found;
 }
 
-/* A manifest proves its children, except a blob so far read only with another upstream's credential:
- * whoever writes a manifest could else list a digest that is somebody's secret. */
+/* A manifest proves its children, except a blob so far read only with another upstream's
+ * credential: whoever writes a manifest could else list a digest that is somebody's secret. */
 static bool manifest_proof_holds(struct index_read *r, const struct cache_repo *repo,
                                  const struct digest *d)
 {
@@ -74,9 +74,8 @@ enum member_verdict member_judge(const struct cache *c, struct index_read *r,
     return member_is_fresh(&m, clock_wall_s(), c->options.offline) ? MEMBER_YES : MEMBER_EXPIRED;
 }
 
-void member_put_answered(struct index_txn *t, const struct cache_repo *repo,
-                         const struct digest *d, uint64_t size, const char *media_type,
-                         uint8_t kind)
+void member_put_answered(struct index_txn *t, const struct cache_repo *repo, const struct digest *d,
+                         uint64_t size, const char *media_type, uint8_t kind)
 {
     uint64_t id = index_put_repo(t, REPO_MIRRORED, repo->text);
     struct member_record m = {0};

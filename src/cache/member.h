@@ -12,7 +12,7 @@
 enum member_verdict {
     MEMBER_YES,
     MEMBER_UNKNOWN, /* nothing is known: upstream must be asked */
-    MEMBER_EXPIRED, /* was proved with a credential too long ago; stands if upstream cannot be asked */
+    MEMBER_EXPIRED, /* proved with a credential too long ago; stands if upstream cannot be asked */
 };
 
 /* Judges by the index alone. *ret_member is filled unless MEMBER_UNKNOWN. */
@@ -24,8 +24,7 @@ enum member_verdict member_judge(const struct cache *c, struct index_read *r,
 bool member_is_fresh(const struct member_record *m, int64_t now, bool offline);
 
 /* Records that upstream itself answered for the digest in this repository. Within a change. */
-void member_put_answered(struct index_txn *t, const struct cache_repo *repo,
-                         const struct digest *d, uint64_t size, const char *media_type,
-                         uint8_t kind);
+void member_put_answered(struct index_txn *t, const struct cache_repo *repo, const struct digest *d,
+                         uint64_t size, const char *media_type, uint8_t kind);
 
 #endif

@@ -22,7 +22,7 @@ struct pass {
     uint64_t left;
 };
 
-/* How often ranges of a blob were asked for lately; a slot may be shared, then two count together. */
+/* How often ranges of a blob were asked for lately; two that share a slot count together. */
 static struct {
     pthread_mutex_t lock;
     struct {

@@ -1,9 +1,9 @@
 /*
  * cache/pass.h - a range of a cold blob that is fetched directly and not kept.
  *
- * A range far from what a flight would reach soon is not worth a download of the whole, unless it is
- * asked for again and again. Such a range never reaches the last HOLD_BACK bytes: those come from a
- * flight only, after its verdict. Loop thread.
+ * A range far from what a flight would reach soon is not worth a download of the whole, unless it
+ * is asked for again and again. Such a range never reaches the last HOLD_BACK bytes: those come
+ * from a flight only, after its verdict. Loop thread.
  */
 #ifndef CACHE_PASS_H
 #define CACHE_PASS_H

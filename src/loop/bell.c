@@ -102,8 +102,7 @@ void bell_ring(struct bell *b)
         /* A post already under way holds a reference of its own; only a new one needs another. */
         atomic_fetch_add(&block->refs, 1);
         if (!loop_post_new(loop_at(i), &block->slots[i].post)) {
-            /* Never the last: the bell holds one. */
-            block_unref(block); /* NOLINT(clang-analyzer-unix.Malloc) */
+            block_unref(block);
         }
     }
 }
