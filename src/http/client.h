@@ -1,14 +1,15 @@
 /*
  * http/client.h - HTTP/1.1 towards upstreams: one call is one request and its response.
  *
- * Connections are kept per loop and reused by the same origin and trust. No redirect is followed, no
- * credential added: upstream/fetch does that.
+ * Connections are kept per loop and reused by the same origin and trust. No redirect is followed,
+ * no credential added: upstream/fetch does that.
  */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
 
 #include "base/str.h"
 #include "http/head.h"
+#include "http/url.h"
 #include "loop/op.h"
 #include "net/stream.h"
 
@@ -16,18 +17,11 @@ struct http_client;
 struct tls_trust; /* net/tls.h: whom a TLS client believes */
 struct resolver;  /* net/resolve.h */
 
-/* Where a request goes. */
-struct http_origin {
-    bool tls;
-    char host[256]; /* a name or an address, IPv6 without brackets */
-    uint16_t port;
-};
-
 /* How it is reached. */
 struct http_route {
-    const struct tls_trust *trust;  /* NULL: the system's CAs */
-    const char *proxy;              /* "http://[user:pass@]host:port", or NULL: direct */
-    bool public_only;               /* refuse addresses that are private, loopback, link-local … */
+    const struct tls_trust *trust; /* NULL: the system's CAs */
+    const char *proxy;             /* "http://[user:pass@]host:port", or NULL: direct */
+    bool public_only;              /* refuse addresses that are private, loopback, link-local … */
 };
 
 struct http_client *http_client_new(struct resolver *r);

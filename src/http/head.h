@@ -11,6 +11,9 @@
 #include "base/limits.h"
 #include "base/str.h"
 
+/* A length that is not known. */
+#define HTTP_LENGTH_UNKNOWN UINT64_MAX
+
 enum http_method {
     HTTP_GET,
     HTTP_HEAD,
@@ -51,7 +54,8 @@ struct http_head {
     bool keep_alive; /* what version and Connection say */
     bool expect_continue;
     enum http_framing framing;
-    uint64_t length; /* of the body where framing is HTTP_BODY_LENGTH */
+    uint64_t
+        length; /* what Content-Length says, also where there is no body (HEAD, 304); 0 without */
     size_t n_fields;
     struct http_field fields[HEADERS_MAX];
 };
@@ -59,21 +63,26 @@ struct http_head {
 /* Progress of a head that arrives in pieces: zeroed at its start. */
 struct http_parse {
     size_t scanned; /* bytes known not to hold the end of the head */
+    size_t line;    /* where the line begins that they end in */
 };
 
 enum http_parsed { HTTP_PARSED_MORE, HTTP_PARSED_HEAD, HTTP_PARSED_BAD };
 
-/* Parses a request head at the start of `in`. HTTP_PARSED_HEAD: *ret_used bytes were the head.
- * HTTP_PARSED_BAD: `err` has ERR_BAD_REQUEST, ERR_URI_TOO_LONG or ERR_HEAD_TOO_LARGE. Limits:
- * CLIENT_LINE_MAX, CLIENT_HEAD_MAX, HEADERS_MAX. Blank lines before the request line: one at most. */
+/* Parses a request head at the start of `in`, which begins with the same bytes in each call until
+ * the head is whole. HTTP_PARSED_HEAD: *ret_used bytes were the head. HTTP_PARSED_BAD: `err` has
+ * ERR_BAD_REQUEST, ERR_URI_TOO_LONG or ERR_HEAD_TOO_LARGE; its text holds no byte of the request.
+ * *ret may be overwritten in any case. Limits: CLIENT_LINE_MAX, CLIENT_HEAD_MAX, HEADERS_MAX. Blank
+ * lines before the request line: one at most. Of a target that is a URL (RFC 9112 3.2.2), path,
+ * query and host are those of the URL; of CONNECT's host:port, host is all of it and path empty. */
 enum http_parsed http_parse_request(struct http_parse *p, struct slice in, struct http_head *ret,
                                     size_t *ret_used, struct err *err) MUST_CHECK;
 
 /* The same for a response to a request of method `asked` (HEAD and CONNECT 200, 1xx, 204, 304 have
- * no body). Limits: UPSTREAM_HEAD_MAX; of more than HEADERS_MAX fields it is an error. */
-enum http_parsed http_parse_response(struct http_parse *p, struct slice in,
-                                     enum http_method asked, struct http_head *ret,
-                                     size_t *ret_used, struct err *err) MUST_CHECK;
+ * no body). HTTP_PARSED_BAD: ERR_UPSTREAM_PROTOCOL. Limits: UPSTREAM_HEAD_MAX; more than
+ * HEADERS_MAX fields are an error. */
+enum http_parsed http_parse_response(struct http_parse *p, struct slice in, enum http_method asked,
+                                     struct http_head *ret, size_t *ret_used,
+                                     struct err *err) MUST_CHECK;
 
 /* The first field of that name (any case), or SLICE_NULL. */
 struct slice http_field(const struct http_head *h, const char *name);

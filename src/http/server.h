@@ -1,5 +1,5 @@
 /*
- * http/server.h - HTTP/1.1 towards clients: one connection after another request, one exchange each.
+ * http/server.h - HTTP/1.1 towards clients: one request after another, one exchange each.
  *
  * An exchange is a parsed request and the response to it. The handler gets it once the head is
  * whole and must end it: with http_reply(), http_finish() or http_abort(). Until then the exchange
@@ -37,9 +37,9 @@ struct http_exchange {
     bool gone;
     /* what the log says of it */
     int status;
-    uint64_t bytes_sent;  /* of the body */
-    uint64_t started_us;  /* head read whole (clock_mono_us) */
-    uint64_t first_us;    /* first byte of the response handed to the kernel; 0: none yet */
+    uint64_t bytes_sent; /* of the body */
+    uint64_t started_us; /* head read whole (clock_mono_us) */
+    uint64_t first_us;   /* first byte of the response handed to the kernel; 0: none yet */
 };
 
 struct http_server_options {
@@ -66,11 +66,10 @@ unsigned http_server_connections(const struct http_server *s);
 /* Connections of loop `l`, for the acceptor's choice. Any thread. */
 unsigned http_server_load(const struct http_server *s, const struct loop *l);
 
-#define HTTP_LENGTH_UNKNOWN UINT64_MAX
-
 /* Sends a whole response and ends the exchange. `headers`: complete lines with CRLF (may be empty),
- * without Content-Length, Date and Connection, which are added. For HEAD and 304 the body is not sent but its
- * length is told. Head and body leave in one call where the socket takes them; the rest is copied. */
+ * without Content-Length, Date and Connection, which are added. For HEAD the body is not sent but
+ * its length is told; a 204 has neither, a 304 only a length that is not 0. Head and body leave in
+ * one call where the socket takes them; the rest is copied. */
 void http_reply(struct http_exchange *x, int status, struct slice headers, struct slice body);
 
 /* The same without a body of our own, but with its length told: HEAD of what is large. */
