@@ -144,7 +144,7 @@ static bool within(const struct http_parse *p, size_t start, size_t to,
     return true;
 }
 
-/* HTTP_PARSED_HEAD: *ret_end is behind the blank line that ends the head; that begins at `start`. */
+/* HTTP_PARSED_HEAD: *ret_end is behind the blank line that ends the head that begins at `start`. */
 static enum http_parsed find_end(struct http_parse *p, struct slice in, size_t start,
                                  const struct head_limits *max, size_t *ret_end, struct err *err)
 {

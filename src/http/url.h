@@ -47,7 +47,7 @@ void http_origin_text(const struct http_origin *o, struct buf *out);
 /* Whether scheme, host and port are the same (RFC 6454 5). */
 bool http_origin_equal(const struct http_origin *a, const struct http_origin *b);
 
-/* Appends `s` with each %HH decoded; false where one is not two hex digits. For user and password. */
+/* Appends `s` with each %HH decoded; false where one is not two hex digits. For user, password. */
 bool http_url_decode(struct slice s, struct buf *out);
 
 #endif
