@@ -23,7 +23,6 @@
 
 #define TRIES_UNSEEN 4 /* of one source, while no response has begun */
 
-STEP(begin);
 STEP(open);
 STEP(opening);
 STEP(fetch);
@@ -37,12 +36,13 @@ STEP(mismatch);
 STEP(commit);
 STEP(committing);
 STEP(recording);
-STEP(failed);
 STEP(keeping);
 STEP(keep_recording);
 STEP(give_up);
-STEP(end);
 
+static const struct step *step_begin(struct op *op);
+static const struct step *step_failed(struct op *op);
+static const struct step *step_end(struct op *op);
 const struct step FLIGHT_STEP_BEGIN = {"begin", step_begin};
 const struct step FLIGHT_STEP_FAILED = {"failed", step_failed};
 const struct step FLIGHT_STEP_END = {"end", step_end};
@@ -90,7 +90,7 @@ static const struct step *step_begin(struct op *op)
         atomic_store(&f->landed, atomic_load(&f->size));
         flight_unlist(f);
         flight_publish(f, FLIGHT_LANDED);
-        return &S_end;
+        return &FLIGHT_STEP_END;
     }
     return f->local ? &FLIGHT_STEP_LOCAL : &S_open;
 }
@@ -621,9 +621,9 @@ static const struct step *step_give_up(struct op *op)
             atomic_store(&f->rejoin, true);
         }
         flight_publish(f, FLIGHT_FAILED);
-        return &S_end;
+        return &FLIGHT_STEP_END;
     }
-    return &S_end;
+    return &FLIGHT_STEP_END;
 }
 
 /* In a window the bytes are only here: the flight stays until its last reader has had them. */

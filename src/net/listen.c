@@ -82,6 +82,7 @@ static bool make_sockaddr(const char *host, uint16_t port, struct sockaddr_stora
     struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)ret;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)ret;
 
+    *ret_len = 0;
     memset(ret, 0, sizeof(*ret));
     if (strcmp(host, "localhost") == 0) {
         host = "127.0.0.1";
@@ -104,7 +105,7 @@ static bool make_sockaddr(const char *host, uint16_t port, struct sockaddr_stora
 /* Writes "127.0.0.1:5000" or "[::1]:5000" of where the socket really is. */
 static void name_bound(struct listener *l)
 {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t len = sizeof(a);
     char host[INET6_ADDRSTRLEN];
 
@@ -142,9 +143,9 @@ static int bind_error(const char *address, struct err *err)
 
 static int bind_inet(struct listener *l, const char *address, struct err *err)
 {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     char host[LISTEN_TEXT_MAX];
-    socklen_t len;
+    socklen_t len = 0;
     uint16_t port;
     int one = 1;
 

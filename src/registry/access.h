@@ -9,7 +9,8 @@
 
 #include "registry/request.h"
 
-/* 0, or -1 with ERR_DENIED, ERR_UNSUPPORTED, ERR_NAME_UNKNOWN and a text that says what would be right. */
+/* 0, or -1 with ERR_DENIED, ERR_UNSUPPORTED, ERR_NAME_UNKNOWN and a text that says what would be
+ * right. */
 int access_check(const struct request *q, struct err *err);
 
 /* Whether a listener ("127.0.0.1:5000", "[::1]:5000", "unix:/path") can be reached from this

@@ -1,5 +1,5 @@
 /*
- * registry/blob_get.c - GET and HEAD /v2/<name>/blobs/<digest>, and whatever else is served from files.
+ * registry/blob_get.c - GET and HEAD /v2/<name>/blobs/<digest>, and all else served from files.
  *
  *   look --here, a member--> serve --------------------------------> begin -> send -> end
  *     |--here, no proof----> prove -> proving --yes--> serve            ^

@@ -100,9 +100,8 @@ static const struct step *step_ask(struct op *op)
     struct cache *c = q->registry->cache;
 
     if (c->options.offline) {
-        return op_fail(op, ERR_MANIFEST_UNKNOWN,
-                       "%s@%s is not here, and this cache is offline", q->repo.text,
-                       q->route.reference);
+        return op_fail(op, ERR_MANIFEST_UNKNOWN, "%s@%s is not here, and this cache is offline",
+                       q->repo.text, q->route.reference);
     }
     q->ask = ask_join(c, q->loop, ASK_DIGEST, &q->repo, q->route.reference, &q->ask_joined);
     timer_set(&q->timer, limits.first_byte);

@@ -1,8 +1,8 @@
 /*
  * registry/reader.c - the bytes of one response, from wherever they are to the client.
  *
- * The pump may be called at any time: it sends what can be sent, up to a budget a turn, and makes sure
- * that the op is woken when there is more to do.
+ * The pump may be called at any time: it sends what can be sent, up to a budget a turn, and makes
+ * sure that the op is woken when there is more to do.
  */
 #include "base/counter.h"
 #include "base/file.h"

@@ -58,8 +58,8 @@ static void line_fill(struct line *l, const struct request *q, const struct http
     if (q != NULL && q->has_digest) {
         digest_text(&q->digest, l->digest);
     }
-    l->repo = q == NULL                 ? "-"
-              : q->mirrored             ? q->repo.text
+    l->repo = q == NULL                  ? "-"
+              : q->mirrored              ? q->repo.text
               : q->route.name[0] != '\0' ? q->route.name
                                          : "-";
     l->reference = q == NULL || q->route.reference[0] == '\0' ? "-" : q->route.reference;

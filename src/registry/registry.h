@@ -20,6 +20,8 @@ struct registry_options {
 
 struct registry *registry_new(const struct registry_options *options);
 void registry_free(struct registry *r);
+/* Requests that have not come to their end. Any thread. */
+unsigned registry_live(const struct registry *r);
 
 /* Answers one exchange: the server's handler, with the registry as its context. Loop thread. */
 void registry_handle(struct registry *r, struct http_exchange *x);

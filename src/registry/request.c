@@ -31,6 +31,7 @@ void request_unref(struct request *q)
     if (--q->refs > 0) {
         return;
     }
+    atomic_fetch_sub(&q->registry->live, 1);
     ask_unref(q->ask);
     document_unref(q->document);
     buf_free(&q->body);
@@ -76,7 +77,8 @@ void request_start(struct request *q, const struct step *first)
     op_start(&q->op, q->loop, first, &REQUEST_STEP_REFUSE, request_op_ended);
 }
 
-/* The one way in which a request fails. A response that has begun is cut short: the client must see it. */
+/* The one way in which a request fails. A response that has begun is cut short, so that the client
+ * sees it. */
 static const struct step *step_refuse(struct op *op)
 {
     struct request *q = request_of(op);
@@ -110,11 +112,17 @@ void registry_free(struct registry *r)
     free(r);
 }
 
+unsigned registry_live(const struct registry *r)
+{
+    return atomic_load(&r->live);
+}
+
 static struct request *request_new(struct registry *r, struct http_exchange *x)
 {
     struct request *q = xnew(struct request);
 
     q->refs = 1; /* the exchange's */
+    atomic_fetch_add(&r->live, 1);
     q->registry = r;
     q->x = x;
     q->loop = x->loop;

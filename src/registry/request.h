@@ -27,19 +27,20 @@ struct registry {
     struct cache *cache;
     const struct route_table *routes;
     struct upstream *const *upstreams;
+    atomic_uint live; /* requests that were made and not freed */
 };
 
 /* The bytes of a response and how far they are sent (registry/reader.c). */
 struct reader {
-    int fd;                       /* a whole file; owned; -1: the bytes come from ticket or pass */
+    int fd; /* a whole file; owned; -1: the bytes come from ticket or pass */
     struct pass *pass;
-    struct flow_buffer *buffer;   /* of a pass: bytes read and not sent yet */
+    struct flow_buffer *buffer; /* of a pass: bytes read and not sent yet */
     size_t buffer_sent;
-    uint64_t offset;              /* next byte */
-    uint64_t end;                 /* one behind the last; UINT64_MAX: wherever the blob ends */
-    uint64_t warm_to;             /* bytes below are in memory, as far as was found out */
+    uint64_t offset;  /* next byte */
+    uint64_t end;     /* one behind the last; UINT64_MAX: wherever the blob ends */
+    uint64_t warm_to; /* bytes below are in memory, as far as was found out */
     struct job job;
-    bool reading;                 /* the job is under way */
+    bool reading; /* the job is under way */
     struct err err;
 };
 
@@ -117,8 +118,8 @@ void reply_body(struct request *q, struct slice body);
 /* If-None-Match and If-Match: true where that ended the exchange. */
 bool reply_conditional(struct request *q);
 
-/* registry/resolve.c: what does a name (tag, list) mean now? Fills q->digest, from, age, and document
- * where it came just now; goes on at q->deliver. */
+/* registry/resolve.c: what does a name (tag, list) mean now? Fills q->digest, from, age, and
+ * document where it came just now; goes on at q->deliver. */
 extern const struct step REQUEST_STEP_RESOLVE;
 /* The synchronous look: true where the index knows and it is fresh. */
 bool resolve_look(struct request *q);
@@ -127,7 +128,7 @@ bool resolve_look(struct request *q);
 void manifest_get(struct request *q);
 void blob_get(struct request *q);
 void list_get(struct request *q);
-/* Serves the blob q->digest from the store or by a flight; what is served is known and permitted. */
+/* Serves the blob q->digest from the store or by a flight; what it is is known and permitted. */
 extern const struct step REQUEST_STEP_SERVE;
 
 /* registry/reader.c */

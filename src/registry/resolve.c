@@ -12,9 +12,9 @@
 
 #include <stdio.h>
 
-STEP(resolve);
 STEP(asking);
 
+static const struct step *step_resolve(struct op *op);
 const struct step REQUEST_STEP_RESOLVE = {"resolve", step_resolve};
 
 static const struct cache_options *options_of(const struct request *q)
@@ -83,8 +83,8 @@ static const struct step *step_resolve(struct op *op)
         return op_fail(op, q->tag_kind == TAG_TAG ? ERR_MANIFEST_UNKNOWN : ERR_NAME_UNKNOWN,
                        "%s %s is not here, and this cache is offline", q->repo.text, q->reference);
     }
-    q->ask = ask_join(q->registry->cache, q->loop, q->ask_kind, &q->repo, q->reference,
-                      &q->ask_joined);
+    q->ask =
+        ask_join(q->registry->cache, q->loop, q->ask_kind, &q->repo, q->reference, &q->ask_joined);
     if (q->have_old && q->age < o->tag_ttl_s + o->tag_stale_while_s) {
         return serve_old(q); /* the question goes on behind it */
     }
@@ -133,7 +133,8 @@ static const struct step *step_asking(struct op *op)
     }
     if (state == ASK_FAILED) {
         const struct err *err = &ask_result(q->ask)->err;
-        bool stale = may_be_old && (cache_upstream_failed(err->code) || err->code == ERR_DIGEST_MISMATCH);
+        bool stale =
+            may_be_old && (cache_upstream_failed(err->code) || err->code == ERR_DIGEST_MISMATCH);
 
         return stale ? serve_old(q) : op_fail_with(op, err);
     }

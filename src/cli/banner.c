@@ -1,0 +1,64 @@
+/* cli/banner.c - the first lines that an operator sees. */
+#include "cli/banner.h"
+
+#include "registry/access.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void print_listeners(const struct http_listener *all, unsigned n)
+{
+    static const char *const ROLES[] = {"", ", mirror only", ", registry only", ""};
+
+    for (unsigned i = 0; i < n; i++) {
+        bool is_unix = strncmp(all[i].text, "unix:", 5) == 0;
+
+        if (all[i].role == ROLE_ADMIN) {
+            fprintf(stderr, "larder: control socket %s\n", all[i].text + 5);
+            continue;
+        }
+        fprintf(stderr, "larder: listening on %s%s%s\n", is_unix ? "" : "http://", all[i].text,
+                ROLES[all[i].role]);
+        if (!access_is_local(all[i].text)) {
+            fprintf(stderr,
+                    "larder:   reachable from other machines: upstreams that have a credential, "
+                    "and pushes%s, are refused there\n",
+                    all[i].push ? " other than allowed by its \"push\"" : "");
+        }
+    }
+}
+
+static void print_sizes(const struct config *c, const struct store *s)
+{
+    fprintf(stderr, "larder: data in %s, %" PRIu64 " MB used of at most %" PRIu64 " MB\n", c->data,
+            store_bytes(s) / 1000000, store_budget(s) / 1000000);
+}
+
+static void print_upstreams(const struct config *c)
+{
+    fprintf(stderr, "larder: mirrors");
+    for (size_t i = 0; i < c->n_upstreams; i++) {
+        fprintf(stderr, "%s %s%s", i == 0 ? "" : ",", c->upstreams[i].name,
+                c->upstreams[i].is_default ? " (default)" : "");
+    }
+    fprintf(stderr, "%s\n", c->cache.offline ? "; offline: from what is here only" : "");
+}
+
+void banner_print(const struct config *c, const struct store *s, const struct http_listener *all,
+                  unsigned n)
+{
+    fprintf(stderr, "larder: version %s\n", LARDER_VERSION);
+    print_sizes(c, s);
+    print_upstreams(c);
+    fprintf(stderr, "larder: takes no pushes\n");
+    for (unsigned i = 0; i < n; i++) {
+        if (all[i].role != ROLE_ADMIN && strncmp(all[i].text, "unix:", 5) != 0) {
+            fprintf(stderr,
+                    "larder: for Docker, in /etc/docker/daemon.json: "
+                    "{\"registry-mirrors\": [\"http://%s\"]}\n",
+                    all[i].text);
+            break;
+        }
+    }
+    print_listeners(all, n);
+}
