@@ -1,0 +1,33 @@
+/*
+ * cli/flags.h - the command line of every command: `larder COMMAND [FLAG...] [ARGUMENT...]`.
+ *
+ * One table says which command takes which flag. Values are only collected here; what they mean is
+ * checked where they are used, with the configuration. Main thread, before any other starts.
+ */
+#ifndef CLI_FLAGS_H
+#define CLI_FLAGS_H
+
+#include "cli/config.h"
+
+/* What the command line says. Strings are those of argv. Owner: the caller, by flags_free(). */
+struct flags {
+    struct config_flags config;
+    const char *command; /* its name, static; NULL: none was given */
+    const char **args;   /* what follows the command and is no flag */
+    size_t n_args;
+    bool help;    /* --help or -h: print flags_help(command), status 0 */
+    char **words; /* a copy of argv in getopt's order, that args points into */
+};
+
+/* Reads argv, which stays as it is. Flags may stand before or behind the command, `--` ends them,
+ * the last one of a flag that is no list counts, `--version` is the command `version`. 0, or -1
+ * with ERR_CONFIG: one line that names the word and what would be right, hint to --help included
+ * (exit status 2 is the caller's). *ret needs flags_free() after success only. */
+int flags_parse(int argc, char **argv, struct flags *ret, struct err *err) MUST_CHECK;
+void flags_free(struct flags *f);
+
+/* The help of a command, or of the program where `command` is NULL; NULL for an unknown command.
+ * Ends with a newline. Static storage. */
+const char *flags_help(const char *command);
+
+#endif
