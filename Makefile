@@ -99,8 +99,9 @@ install: $B/larder
 
 # For editors and clang-tidy.
 compile_commands.json: $(SRCS) Makefile
-	@for f in $(SRCS); do echo "$${sep-[}"; sep=,; printf '{"directory": "%s", "file": "%s", ' "$$PWD" $$f; \
-	    printf '"command": "%s"}' '$(CC) $(subst ",\",$(FLAGS)) -c '$$f; done >$@; echo ']' >>$@
+	@FLAGS='$(subst ','\'',$(FLAGS))' $(PYTHON) -c 'import json, os, sys; print(json.dumps([{"file": f, \
+	    "directory": os.getcwd(), "command": "$(CC) " + os.environ["FLAGS"] + " -c " + f} \
+	    for f in sys.argv[1:]], indent=1))' $(SRCS) >$@
 
 # deps-SECTION: the Debian packages of a section of docker/packages.
 deps: deps-build deps-test deps-bench deps-lint deps-fuzz
