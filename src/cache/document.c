@@ -115,7 +115,8 @@ static void keep_apply(struct index_write *w, struct index_txn *t)
     if (d->len <= BODY_MAX) {
         index_put_body(t, &d->digest, d->body, d->len);
     }
-    member_put_answered(t, &k->repo, &d->digest, d->len, d->media_type, CHILD_MANIFEST);
+    member_put_answered(t, &k->repo, &d->digest, d->len, d->media_type,
+                        k->is_manifest ? CHILD_MANIFEST : CHILD_BLOB);
     if (k->reference[0] != '\0') {
         struct tag_record tag = {.digest = d->digest, .fetched = now, .checked = now};
 

@@ -33,7 +33,6 @@ struct flight_question {
     uint64_t size;   /* as a manifest said; UINT64_MAX: not known */
     uint8_t kind;    /* enum child_kind */
     bool proved;     /* the repository may serve it, whatever this source now says */
-    bool local;      /* the blob is here but must be hashed before it is believed */
     bool prefetch;   /* nobody waits for it */
     uint64_t offset; /* first byte wanted */
 };

@@ -41,11 +41,6 @@ static const struct step *step_local(struct op *op)
 {
     struct flight *f = flight_of(op);
 
-    pthread_mutex_lock(&f->lock);
-    list_each(it, &f->sources) {
-        container_of(it, struct flight_source, node)->proved = true;
-    }
-    pthread_mutex_unlock(&f->lock);
     f->announced = true;
     flight_publish(f, FLIGHT_READY);
     return &S_hashing;

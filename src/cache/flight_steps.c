@@ -49,8 +49,10 @@ const struct step FLIGHT_STEP_END = {"end", step_end};
 
 /* --- opening ------------------------------------------------------------------------------- */
 
+enum found { FOUND_NOT, FOUND_HERE, FOUND_UNTRUSTED };
+
 /* Whoever inserted this flight may have looked before another one recorded its blob. */
-static bool found_meanwhile(struct flight *f)
+static enum found look_again(struct flight *f)
 {
     struct index_read *r = index_read_begin(f->cache->store);
     struct blob_record blob;
@@ -58,41 +60,56 @@ static bool found_meanwhile(struct flight *f)
     bool found;
 
     if (r == NULL) {
-        return false;
+        return FOUND_NOT;
     }
     found = index_get_blob(r, &f->digest, &blob) == INDEX_FOUND;
     index_read_end(r);
     if (!found) {
-        f->local = false;
-        return false;
+        return FOUND_NOT;
     }
-    f->local = !store_blob_trusted(f->cache->store, &blob);
     f->fd = store_open_blob(f->cache->store, &f->digest, blob.size, &err);
     if (f->fd < 0) {
-        f->local = false;
-        return false;
+        return FOUND_NOT;
     }
     atomic_store(&f->size, blob.size);
-    return !f->local;
+    return store_blob_trusted(f->cache->store, &blob) ? FOUND_HERE : FOUND_UNTRUSTED;
+}
+
+static bool first_source_proved(struct flight *f)
+{
+    bool proved;
+
+    pthread_mutex_lock(&f->lock);
+    proved = container_of(f->sources.next, struct flight_source, node)->proved;
+    pthread_mutex_unlock(&f->lock);
+    return proved;
 }
 
 static const struct step *step_begin(struct op *op)
 {
     struct flight *f = flight_of(op);
+    enum found found;
+    struct err err;
 
     if (f->apart) {
-        struct err err;
-
         return flight_window_open(f, &err) < 0 ? op_fail_with(op, &err) : &S_fetch;
     }
-    if (found_meanwhile(f)) {
-        flight_source_prove(f, container_of(f->sources.next, struct flight_source, node));
-        atomic_store(&f->landed, atomic_load(&f->size));
-        flight_unlist(f);
-        flight_publish(f, FLIGHT_LANDED);
-        return &FLIGHT_STEP_END;
+    found = look_again(f);
+    if (found == FOUND_NOT) {
+        return &S_open;
     }
-    return f->local ? &FLIGHT_STEP_LOCAL : &S_open;
+    if (!first_source_proved(f)) {
+        /* The bytes are another repository's: this one has to prove that it may serve them. */
+        atomic_store(&f->rejoin, true);
+        return op_fail(op, ERR_BLOB_UNKNOWN, "not proved");
+    }
+    if (found == FOUND_UNTRUSTED) {
+        return &FLIGHT_STEP_LOCAL;
+    }
+    atomic_store(&f->landed, atomic_load(&f->size));
+    flight_unlist(f);
+    flight_publish(f, FLIGHT_LANDED);
+    return &FLIGHT_STEP_END;
 }
 
 static void on_job(struct job *job)
@@ -171,7 +188,8 @@ static const struct step *step_fetch(struct op *op)
     char text[DIGEST_TEXT_MAX];
     struct err err;
 
-    if (f->hint != UINT64_MAX && f->received == f->hint && f->received > 0 && !f->announced) {
+    if (f->hint != UINT64_MAX && f->received == f->hint && f->received > 0 && !f->announced &&
+        first_source_proved(f)) {
         atomic_store(&f->size, f->received);
         return &S_settle; /* the partial was whole: only the verdict was missing */
     }
@@ -330,12 +348,22 @@ static bool is_final(const struct flight *f, const struct err *err)
     return !cache_upstream_failed(err->code) && err->code != ERR_RANGE;
 }
 
+static bool has_readers(struct flight *f)
+{
+    bool has;
+
+    pthread_mutex_lock(&f->lock);
+    has = !list_empty(&f->readers);
+    pthread_mutex_unlock(&f->lock);
+    return has;
+}
+
 /* How long the flight may go on without progress. */
-static bool may_try_on(const struct flight *f, const struct flight_source *s)
+static bool may_try_on(struct flight *f, const struct flight_source *s)
 {
     uint64_t now = loop_now(f->loop);
 
-    if (!list_empty(&f->readers)) {
+    if (has_readers(f)) {
         return now - f->progress_ms < limits.retry_for;
     }
     return s->fails < TRIES_UNSEEN && now - f->started_ms < limits.first_byte;
@@ -546,7 +574,7 @@ static const struct step *step_failed(struct op *op)
     if (!flight_settled(f) || f->checkpoint.busy) {
         return STEP_WAIT;
     }
-    if (!f->stopping) {
+    if (!f->stopping && !atomic_load(&f->rejoin)) {
         count(flights_failed);
         log_event(LOG_WARN, "flight.failed", "%s", op->err.text);
     }

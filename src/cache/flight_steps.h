@@ -50,7 +50,6 @@ struct flight {
     atomic_uint refs;
     struct digest digest;
     bool listed;   /* in the table; its lock */
-    bool local;    /* the bytes are in blobs/ and are only hashed */
     bool prefetch; /* was begun for nobody; goes on without anybody */
     bool apart;    /* beside another flight of the digest: never listed, never stored */
 

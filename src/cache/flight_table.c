@@ -164,7 +164,6 @@ static struct flight *flight_new(struct flight_table *t, struct loop *l,
     f->table = t;
     f->cache = t->cache;
     f->digest = q->digest;
-    f->local = q->local;
     f->prefetch = q->prefetch;
     f->hint = q->size;
     f->fd = -1;

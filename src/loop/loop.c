@@ -17,6 +17,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* What is queued when a loop is stopped still runs, but not what goes on for ever. */
+#define LAST_TURNS 1000
+
 struct loop {
     struct event_base *base;
     struct list tasks;
@@ -150,9 +153,12 @@ static void loop_run_tasks(struct loop *l)
 
 void loop_run(struct loop *l)
 {
+    unsigned last_turns = LAST_TURNS;
+
     current = l;
-    while (!atomic_load_explicit(&l->stopping, memory_order_relaxed)) {
-        bool idle = list_empty(&l->tasks) && atomic_load(&l->posts) == NULL;
+    while (!atomic_load(&l->stopping) || (!list_empty(&l->tasks) && last_turns-- > 0)) {
+        bool idle =
+            list_empty(&l->tasks) && atomic_load(&l->posts) == NULL && !atomic_load(&l->stopping);
 
         event_base_loop(l->base, idle ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
         l->now = clock_mono_ms();

@@ -6,7 +6,7 @@
  *     |--cold, HEAD--------> (size from the manifest, or prove)         |
  *     |--cold, far range---> pass -> passing ---------------------------|
  *     '--cold--------------> join -> flying ----------------------------'
- *                              ^------- again, once, where the flight says that may help
+ *     ^--------- again, once, where the flight says that may help
  */
 #include "base/clock.h"
 #include "base/limits.h"
@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+STEP(look);
 STEP(prove);
 STEP(proving);
 STEP(serve);
@@ -139,8 +140,11 @@ static const struct step *after_look(struct request *q, const struct blob_look *
         return op_fail(&q->op, ERR_BLOB_UNKNOWN, "%s@%s is not here, and this cache is offline",
                        q->repo.text, q->route.reference);
     }
+    if (found->here && found->verdict != MEMBER_YES) {
+        return &S_prove;
+    }
     if (found->here && found->trusted) {
-        return found->verdict == MEMBER_YES ? &S_serve : &S_prove;
+        return &S_serve;
     }
     if (is_head(q)) {
         if (found->verdict == MEMBER_YES && q->size != UINT64_MAX) {
@@ -167,8 +171,6 @@ static const struct step *step_look(struct op *op)
 
     return after_look(q, &found);
 }
-
-static const struct step S_look = {"look", step_look};
 
 void blob_get(struct request *q)
 {
@@ -324,7 +326,7 @@ static const struct step *step_flying(struct op *op)
     case FLIGHT_FAILED:
         if (flight_may_rejoin(&q->ticket) && !q->rejoined) {
             q->rejoined = true;
-            return &S_join;
+            return &S_look;
         }
         flight_error(&q->ticket, &err);
         return op_fail_with(op, &err);
