@@ -16,8 +16,6 @@ LISTEN  ?= 127.0.0.1:5000
 FUZZ_TIME ?= 60
 # What pytest is told besides, as in `make e2e PYTEST='-k resume'`.
 PYTEST  ?=
-# Rows of `make bench`; none is all.
-BENCHES ?=
 # Debian's, for which its packages are, and not one that is first in some PATH.
 PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 Q       := $(if $V,,@)
@@ -83,7 +81,7 @@ sweep: deps-test
 lint: deps-build deps-lint
 	@CC='$(CC)' FLAGS='$(subst ','\'',$(FLAGS))' PYTHON=$(PYTHON) B=$B tests/lint/lint.sh
 bench: all deps-bench
-	@$(RUN) $(PYTHON) tests/bench/run $(BENCHES)
+	@$(RUN) $(PYTHON) tests/bench/bench.py
 fuzz: $(REPLAYS) deps-fuzz
 	@$(MAKE) --no-print-directory VARIANT=fuzz CC=clang B=$B/fuzzing fuzzers
 	@REPLAYS=$B/tests/fuzz FUZZERS=$B/fuzzing/tests/fuzz FUZZ_TIME=$(FUZZ_TIME) tests/fuzz/run.sh
