@@ -4,7 +4,9 @@
  * An exchange is a parsed request and the response to it. The handler gets it once the head is
  * whole and must end it: with http_reply(), http_finish() or http_abort(). Until then the exchange
  * defers `owner` (where set) when a send or read that returned STREAM_AGAIN may go on, and when the
- * client is gone (`gone`), after which only http_abort() is allowed.
+ * client is gone (`gone`): then sends and reads fail, and whatever ends the exchange is an abort.
+ * A client that only ended its sending side still gets its response; because TCP does not tell that
+ * from one that left, it counts as gone once it took no byte for 5 s.
  * RFC 9110, 9112; what is refused: reference performance.md 1.3.
  */
 #ifndef HTTP_SERVER_H
@@ -32,7 +34,7 @@ struct http_exchange {
     struct loop *loop;
     const char *client; /* "127.0.0.1", "::1", "unix" */
     void *context;      /* the server's context */
-    struct task *owner; /* set by the handler before its first STREAM_AGAIN */
+    struct task *owner; /* set by the handler before its first STREAM_AGAIN; reset by its end */
     void *user;         /* the handler's own */
     bool gone;
     /* what the log says of it */
@@ -82,6 +84,8 @@ void http_start(struct http_exchange *x, int status, struct slice headers, uint6
 ssize_t http_send_head(struct http_exchange *x) MUST_CHECK;
 /* Bytes taken (may be fewer), STREAM_AGAIN, or STREAM_FAILED. Never more than `length` in all. */
 ssize_t http_send(struct http_exchange *x, const void *p, size_t n) MUST_CHECK;
+/* The same from a file, SENDFILE_PIECE at most a call; 0: the file ends before. Chunked, what a
+ * call offered and did not take must be sent before http_finish(). */
 ssize_t http_send_file(struct http_exchange *x, int fd, uint64_t offset, size_t n) MUST_CHECK;
 /* Ends the exchange; all of `length` was sent (else it is http_abort()). */
 void http_finish(struct http_exchange *x);

@@ -49,6 +49,13 @@ void stream_close(struct stream *s)
     s->fd = -1;
 }
 
+void stream_shutdown(struct stream *s)
+{
+    if (s->fd >= 0) {
+        ignore_result(shutdown(s->fd, SHUT_WR) < 0);
+    }
+}
+
 void stream_reset(struct stream *s)
 {
     struct linger now = {1, 0};

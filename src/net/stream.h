@@ -35,9 +35,9 @@ struct stream {
 void stream_open(struct stream *s, struct loop *l, int fd, struct task *owner);
 /* Closes at once; what the kernel has not sent yet it goes on sending. Harmless when closed. */
 void stream_close(struct stream *s);
-/* Ends our sending side in order, after what was written (TLS: with a close_notify); reading goes on.
- * A server closes this way when the client may still be sending: a plain close would answer those
- * bytes with a reset, which can destroy the response on its way. */
+/* Ends our sending side, after what was written; reading goes on. A server closes this way when the
+ * client may still be sending: a plain close would answer those bytes with a reset, which can
+ * destroy the response on its way. */
 void stream_shutdown(struct stream *s);
 /* Closes with a reset, so that the peer cannot take a short body for a whole one. */
 void stream_reset(struct stream *s);
