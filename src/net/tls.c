@@ -1,0 +1,491 @@
+/*
+ * net/tls.c - OpenSSL on a non-blocking socket.
+ *
+ * A read may have to write and a write may have to read. Each direction therefore keeps what it
+ * waits for, and clears that flag of the stream, whose watch sets it again.
+ */
+#include "net/tls.h"
+
+#include "base/file.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE (64u * 1024) /* of a file that the kernel cannot send */
+#define GATHER 16384       /* small parts go into one record */
+#define WORDS_MAX 200
+
+struct tls_trust {
+    SSL_CTX *ctx;
+    bool insecure;
+};
+
+/* Owner: its stream. */
+struct tls_session {
+    SSL *ssl;
+    char host[256];
+    struct tls_ticket *ticket;
+    unsigned read_waits; /* WATCH_READ or WATCH_WRITE; 0: nothing */
+    unsigned write_waits;
+    bool broken;           /* a fatal error: no close_notify any more */
+    char words[WORDS_MAX]; /* what is wrong with the certificate, or "" */
+};
+
+static _Thread_local char piece[PIECE];
+
+/* --- trust --------------------------------------------------------------------------------- */
+
+/* Where other distributions keep the CAs that this OpenSSL was not built to look for. */
+static const char *const bundles[] = {
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+};
+
+static void trust_system(SSL_CTX *ctx)
+{
+    const char *file = getenv(X509_get_default_cert_file_env());
+    const char *dir = getenv(X509_get_default_cert_dir_env());
+
+    ignore_result(SSL_CTX_set_default_verify_paths(ctx) != 1);
+    if (file != NULL || dir != NULL || access(X509_get_default_cert_file(), R_OK) == 0 ||
+        access(X509_get_default_cert_dir(), R_OK) == 0) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bundles); i++) {
+        if (access(bundles[i], R_OK) == 0) {
+            ignore_result(SSL_CTX_load_verify_file(ctx, bundles[i]) != 1);
+            return;
+        }
+    }
+}
+
+/* OpenSSL's own words for a file it cannot read are none, so it is read once before. */
+static int trust_file(SSL_CTX *ctx, const char *path, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len;
+
+    if (file_read(path, 8u << 20, &text, &len, err) != 0) {
+        return -1;
+    }
+    if (SSL_CTX_load_verify_file(ctx, path) != 1) {
+        ERR_clear_error();
+        return err_set(err, ERR_CONFIG, "%s: holds no certificate in PEM", path);
+    }
+    return 0;
+}
+
+static int on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_session *t = SSL_get_app_data(ssl);
+
+    if (t->ticket == NULL) {
+        return 0;
+    }
+    tls_ticket_fini(t->ticket);
+    t->ticket->session = session;
+    return 1; /* the reference is ours now */
+}
+
+struct tls_trust *tls_trust_new(const char *ca_file, bool insecure, struct err *err)
+{
+    struct tls_trust *t = xnew(struct tls_trust);
+
+    signal(SIGPIPE, SIG_IGN);
+    t->insecure = insecure;
+    t->ctx = SSL_CTX_new(TLS_client_method());
+    assert(t->ctx != NULL);
+    SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
+    SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                 SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(t->ctx, SSL_OP_ENABLE_KTLS);
+    SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(t->ctx, on_new_session);
+    trust_system(t->ctx);
+    if (ca_file != NULL && trust_file(t->ctx, ca_file, err) != 0) {
+        tls_trust_free(t);
+        return NULL;
+    }
+    ERR_clear_error();
+    return t;
+}
+
+void tls_trust_free(struct tls_trust *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    SSL_CTX_free(t->ctx);
+    free(t);
+}
+
+void tls_ticket_fini(struct tls_ticket *t)
+{
+    SSL_SESSION_free(t->session);
+    t->session = NULL;
+}
+
+/* --- what is wrong with a certificate ------------------------------------------------------ */
+
+/* A name out of a certificate: bytes of the peer's choice, so only what can stand in a log. */
+static void append_name(char *out, size_t size, const unsigned char *p, int n)
+{
+    size_t len = strlen(out);
+
+    for (int i = 0; i < n && i < 80 && len + 2 < size; i++) {
+        out[len++] = (p[i] > 0x20 && p[i] < 0x7f) || p[i] == ' ' ? (char)p[i] : '?';
+    }
+    out[len] = '\0';
+}
+
+static void append_alt_name(char *out, size_t size, const GENERAL_NAME *name)
+{
+    char ip[INET6_ADDRSTRLEN];
+    size_t len = strlen(out);
+
+    if (name->type == GEN_DNS) {
+        append_name(out, size, ASN1_STRING_get0_data(name->d.dNSName),
+                    ASN1_STRING_length(name->d.dNSName));
+    } else if (name->type == GEN_IPADD) {
+        int n = ASN1_STRING_length(name->d.iPAddress);
+
+        if ((n == 4 || n == 16) &&
+            inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(name->d.iPAddress), ip,
+                      sizeof(ip)) != NULL) {
+            snprintf(out + len, size - len, "%s", ip);
+        }
+    }
+}
+
+/* Whom a certificate is for: "a.example, b.example". */
+static void names_of(const X509 *cert, char *out, size_t size)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+
+    out[0] = '\0';
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && strlen(out) < size / 2; i++) {
+        size_t len = strlen(out);
+
+        if (len > 0) {
+            snprintf(out + len, size - len, ", ");
+        }
+        append_alt_name(out, size, sk_GENERAL_NAME_value(names, i));
+    }
+    GENERAL_NAMES_free(names);
+    if (out[0] == '\0') {
+        snprintf(out, size, "no name at all");
+    }
+}
+
+static void common_name(const X509_NAME *name, char *out, size_t size)
+{
+    int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+    const ASN1_STRING *text;
+
+    out[0] = '\0';
+    if (at < 0) {
+        at = X509_NAME_get_index_by_NID(name, NID_organizationName, -1);
+    }
+    if (at >= 0) {
+        text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
+        append_name(out, size, ASN1_STRING_get0_data(text), ASN1_STRING_length(text));
+    }
+    if (out[0] == '\0') {
+        snprintf(out, size, "unnamed");
+    }
+}
+
+static void date_text(const ASN1_TIME *t, char *out, size_t size)
+{
+    struct tm tm;
+
+    if (ASN1_TIME_to_tm(t, &tm) != 1 || strftime(out, size, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0) {
+        snprintf(out, size, "an unreadable date");
+    }
+}
+
+static void describe(struct tls_session *t, const X509 *cert, int error)
+{
+    char text[120];
+
+    switch (error) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        names_of(cert, text, sizeof(text));
+        snprintf(t->words, sizeof(t->words), "its certificate is for %s, not for %.60s", text,
+                 t->host);
+        break;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        date_text(X509_get0_notAfter(cert), text, sizeof(text));
+        snprintf(t->words, sizeof(t->words), "its certificate expired at %s", text);
+        break;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        date_text(X509_get0_notBefore(cert), text, sizeof(text));
+        snprintf(t->words, sizeof(t->words), "its certificate is not valid before %s", text);
+        break;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+        common_name(X509_get_issuer_name(cert), text, sizeof(text));
+        snprintf(t->words, sizeof(t->words),
+                 "its certificate is signed by an unknown CA, %.60s; name its file as ca_file",
+                 text);
+        break;
+    default:
+        snprintf(t->words, sizeof(t->words), "its certificate: %s",
+                 X509_verify_cert_error_string(error));
+    }
+}
+
+static int on_verify(int good, X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_session *t = SSL_get_app_data(ssl);
+
+    if (!good && t->words[0] == '\0') {
+        describe(t, X509_STORE_CTX_get_current_cert(store), X509_STORE_CTX_get_error(store));
+    }
+    return good;
+}
+
+/* --- sessions ------------------------------------------------------------------------------ */
+
+static bool is_address(const char *host)
+{
+    unsigned char bytes[16];
+
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+static void expect_host(struct tls_session *t, bool insecure)
+{
+    int good = 1;
+
+    if (!is_address(t->host)) {
+        good = SSL_set_tlsext_host_name(t->ssl, t->host) == 1;
+        good = insecure || (SSL_set1_host(t->ssl, t->host) == 1 && good);
+    } else if (!insecure) {
+        good = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), t->host);
+    }
+    if (!good) {
+        snprintf(t->words, sizeof(t->words), "\"%.80s\" cannot be a host name", t->host);
+        t->broken = true;
+    }
+    SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+}
+
+void tls_session_start(struct stream *s, const struct tls_trust *trust, const char *host,
+                       struct tls_ticket *ticket)
+{
+    static const unsigned char alpn[] = "\x08http/1.1";
+    struct tls_session *t = xnew(struct tls_session);
+
+    assert(s->tls == NULL);
+    t->ssl = SSL_new(trust->ctx);
+    assert(t->ssl != NULL);
+    t->ticket = ticket;
+    snprintf(t->host, sizeof(t->host), "%s", host);
+    SSL_set_app_data(t->ssl, t);
+    SSL_set_connect_state(t->ssl);
+    SSL_set_verify(t->ssl, trust->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, on_verify);
+    ignore_result(SSL_set_alpn_protos(t->ssl, alpn, sizeof(alpn) - 1) != 0);
+    expect_host(t, trust->insecure);
+    if (SSL_set_fd(t->ssl, s->fd) != 1) {
+        t->broken = true;
+    }
+    if (ticket != NULL && ticket->session != NULL) {
+        ignore_result(SSL_set_session(t->ssl, ticket->session) != 1);
+    }
+    ERR_clear_error();
+    s->tls = t;
+}
+
+void tls_close_notify(struct tls_session *t)
+{
+    if (t != NULL && !t->broken && SSL_is_init_finished(t->ssl)) {
+        ignore_result(SSL_shutdown(t->ssl) < 0);
+        ERR_clear_error();
+    }
+}
+
+void tls_session_free(struct tls_session *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    /* A session that was not shut down in order would not be taken up again. */
+    if (!t->broken) {
+        SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    }
+    SSL_free(t->ssl);
+    free(t);
+}
+
+/* Puts the reason into s->err. */
+static ssize_t tls_fail(struct stream *s, const char *what, int ssl_error, int system_error)
+{
+    unsigned long code = ERR_peek_error();
+    const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
+    bool cut = ssl_error == SSL_ERROR_SYSCALL && system_error == 0;
+
+    s->tls->broken = true;
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+        ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        cut = true;
+    }
+    if (s->tls->words[0] != '\0') {
+        reason = s->tls->words;
+    } else if (cut) {
+        reason = "the connection ended without close_notify";
+    } else if (ssl_error == SSL_ERROR_SYSCALL) {
+        reason = strerror(system_error);
+    } else if (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER) {
+        reason = "the answer is not TLS (does it speak plain http?)";
+    }
+    err_set(&s->err, ERR_UPSTREAM_TLS, "%s: %s", what, reason != NULL ? reason : "unknown reason");
+    ERR_clear_error();
+    return STREAM_FAILED;
+}
+
+/* Whether a direction still waits for what its last call lacked. */
+static bool still_waits(const struct stream *s, unsigned what)
+{
+    return (what == WATCH_READ && !s->readable) || (what == WATCH_WRITE && !s->writable);
+}
+
+/* What a call that gave no bytes means. *waits is set where it is STREAM_AGAIN. */
+static ssize_t tls_result(struct stream *s, int result, unsigned *waits, const char *what)
+{
+    int system_error = errno;
+    int ssl_error = SSL_get_error(s->tls->ssl, result);
+
+    switch (ssl_error) {
+    case SSL_ERROR_WANT_READ:
+        *waits = WATCH_READ;
+        s->readable = false;
+        break;
+    case SSL_ERROR_WANT_WRITE:
+        *waits = WATCH_WRITE;
+        s->writable = false;
+        break;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    default:
+        return tls_fail(s, what, ssl_error, system_error);
+    }
+    return STREAM_AGAIN;
+}
+
+ssize_t tls_handshake(struct stream *s)
+{
+    struct tls_session *t = s->tls;
+    ssize_t result;
+    int done;
+
+    if (t->broken) {
+        return tls_fail(s, "TLS handshake", SSL_ERROR_SSL, 0);
+    }
+    if (still_waits(s, t->read_waits)) {
+        return STREAM_AGAIN;
+    }
+    t->read_waits = 0;
+    ERR_clear_error();
+    errno = 0;
+    done = SSL_do_handshake(t->ssl);
+    if (done == 1) {
+        return 0;
+    }
+    result = tls_result(s, done, &t->read_waits, "TLS handshake");
+    return result == 0 ? tls_fail(s, "TLS handshake", SSL_ERROR_SYSCALL, 0) : result;
+}
+
+ssize_t tls_read(struct stream *s, void *p, size_t n)
+{
+    struct tls_session *t = s->tls;
+    size_t got;
+    int done;
+
+    if (still_waits(s, t->read_waits)) {
+        return STREAM_AGAIN;
+    }
+    t->read_waits = 0;
+    ERR_clear_error();
+    errno = 0;
+    done = SSL_read_ex(t->ssl, p, n, &got);
+    if (done == 1) {
+        return (ssize_t)got;
+    }
+    return tls_result(s, done, &t->read_waits, "cannot read");
+}
+
+static ssize_t tls_write(struct stream *s, const void *p, size_t n)
+{
+    struct tls_session *t = s->tls;
+    ssize_t result;
+    size_t sent;
+    int done;
+
+    if (still_waits(s, t->write_waits)) {
+        return STREAM_AGAIN;
+    }
+    t->write_waits = 0;
+    ERR_clear_error();
+    errno = 0;
+    done = SSL_write_ex(t->ssl, p, n, &sent);
+    if (done == 1) {
+        return (ssize_t)sent;
+    }
+    result = tls_result(s, done, &t->write_waits, "cannot write");
+    return result == 0 ? tls_fail(s, "cannot write", SSL_ERROR_SYSCALL, EPIPE) : result;
+}
+
+ssize_t tls_writev(struct stream *s, const struct iovec *iov, int n)
+{
+    size_t len = 0;
+
+    if (n == 1 || iov[0].iov_len >= GATHER) {
+        return tls_write(s, iov[0].iov_base, iov[0].iov_len);
+    }
+    for (int i = 0; i < n && len < GATHER; i++) {
+        size_t part = iov[i].iov_len < GATHER - len ? iov[i].iov_len : GATHER - len;
+
+        memcpy(piece + len, iov[i].iov_base, part);
+        len += part;
+    }
+    return tls_write(s, piece, len);
+}
+
+ssize_t tls_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
+{
+    struct tls_session *t = s->tls;
+    ssize_t got;
+
+    if (still_waits(s, t->write_waits)) {
+        return STREAM_AGAIN;
+    }
+    if (BIO_get_ktls_send(SSL_get_wbio(t->ssl))) {
+        t->write_waits = 0;
+        ERR_clear_error();
+        errno = 0;
+        got = SSL_sendfile(t->ssl, fd, (off_t)offset, n, 0);
+        return got >= 0 ? got : tls_result(s, (int)got, &t->write_waits, "cannot send a file");
+    }
+    got = file_pread_all(fd, piece, n < PIECE ? n : PIECE, offset);
+    if (got < 0) {
+        err_set(&s->err, ERR_STORE, "cannot read what is to be sent: %s", strerror(errno));
+        return STREAM_FAILED;
+    }
+    return got == 0 ? 0 : tls_write(s, piece, (size_t)got);
+}
