@@ -38,11 +38,11 @@ struct fetch;
 
 /* What upstream said, once FETCH_READY. */
 struct fetch_answer {
-    int status;          /* 200 or 206 */
-    uint64_t length;     /* of this body; UINT64_MAX: not told (chunked) */
-    uint64_t total;      /* of the whole: Content-Range's total, or length; UINT64_MAX: not told */
-    uint64_t from;       /* where this body begins: 0 for 200 */
-    bool has_digest;     /* a Docker-Content-Digest that is one */
+    int status;      /* 200 or 206 */
+    uint64_t length; /* of this body; UINT64_MAX: not told (chunked) */
+    uint64_t total;  /* of the whole: Content-Range's total, or length; UINT64_MAX: not told */
+    uint64_t from;   /* where this body begins: 0 for 200 */
+    bool has_digest; /* a Docker-Content-Digest that is one */
     struct digest digest;
     char media_type[128]; /* without parameters; "" where there was none */
     char link_next[1024]; /* target of Link rel="next", as sent, or "" */

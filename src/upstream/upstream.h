@@ -14,15 +14,16 @@ struct upstreams;
 
 /* What the configuration says of one upstream; strings are copied. */
 struct upstream_options {
-    const char *name;              /* canonical: "docker.io" */
-    const char *const *endpoints;  /* URLs, tried in order; none: https://NAME (docker.io: registry-1) */
-    const bool *endpoint_ns;       /* a flag each: `?ns=NAME` is added (another Larder) */
+    const char *name; /* canonical: "docker.io" */
+    const char *const
+        *endpoints;          /* URLs, tried in order; none: https://NAME (docker.io: registry-1) */
+    const bool *endpoint_ns; /* a flag each: `?ns=NAME` is added (another Larder) */
     size_t n_endpoints;
-    const char *user;              /* or NULL: anonymous */
+    const char *user; /* or NULL: anonymous */
     const char *password;
-    const char *identity_token;    /* in place of a password: refresh_token by POST */
-    const char *ca_file;           /* or NULL: the system's CAs */
-    bool insecure;                 /* TLS is not verified */
+    const char *identity_token;        /* in place of a password: refresh_token by POST */
+    const char *ca_file;               /* or NULL: the system's CAs */
+    bool insecure;                     /* TLS is not verified */
     const char *const *trusted_realms; /* host names, besides the built-in ones */
     size_t n_trusted_realms;
     const char *const *redirect_hosts; /* host names that may be private */

@@ -1,0 +1,40 @@
+/*
+ * upstream/endpoint.h - one URL at which an upstream is reached: its path, its health, its challenge.
+ *
+ * Constant but for health and challenge, which have one small lock. Any thread.
+ */
+#ifndef UPSTREAM_ENDPOINT_H
+#define UPSTREAM_ENDPOINT_H
+
+#include "base/err.h"
+#include "http/url.h"
+#include "oci/challenge.h"
+
+#include <pthread.h>
+
+/* Owner: its upstream. */
+struct endpoint {
+    struct http_origin origin;
+    char *path; /* before the repository: "/v2", "/mirror/v2" */
+    char *url;  /* as configured, for messages */
+    bool ns;    /* another Larder: ?ns=NAME is added */
+    const char *proxy;
+    pthread_mutex_t lock;
+    unsigned fails;
+    uint64_t unhealthy_until;   /* monotonic ms */
+    struct challenge challenge; /* learnt from a 401; scheme CHALLENGE_NONE: none yet */
+};
+
+/* -1 with ERR_CONFIG where the URL is none. */
+int endpoint_init(struct endpoint *e, const char *url, bool ns, struct err *err) MUST_CHECK;
+void endpoint_fini(struct endpoint *e);
+
+/* It failed (no answer, 5xx): behind the others for a while, longer each time. */
+void endpoint_failed(struct endpoint *e, uint64_t now_ms);
+void endpoint_worked(struct endpoint *e);
+bool endpoint_is_healthy(struct endpoint *e, uint64_t now_ms);
+
+void endpoint_learn(struct endpoint *e, const struct challenge *c);
+void endpoint_challenge(struct endpoint *e, struct challenge *ret);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * upstream/proxyenv.h - the proxy that the environment names for an origin. Pure but for the reading.
+ *
+ * HTTPS_PROXY, HTTP_PROXY and NO_PROXY, lower case too, as Go's clients read them (reference
+ * protocol.md 5.1): whoever runs a registry client knows those rules.
+ */
+#ifndef UPSTREAM_PROXYENV_H
+#define UPSTREAM_PROXYENV_H
+
+#include "http/url.h"
+
+/* Owner: the caller, by proxyenv_free(). */
+struct proxyenv {
+    char *https; /* or NULL */
+    char *http;
+    char *no_proxy;
+};
+
+/* Reads the environment; upper case first. A value without a scheme is taken as http://. */
+void proxyenv_read(struct proxyenv *p);
+void proxyenv_free(struct proxyenv *p);
+
+/* The proxy's URL for this origin, or NULL: direct. Loopback hosts are always direct. */
+const char *proxyenv_for(const struct proxyenv *p, const struct http_origin *o);
+
+#endif

@@ -1,0 +1,202 @@
+/* upstream/upstream.c - the list of upstreams. */
+#include "upstream/upstream_impl.h"
+
+#include "net/tls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char **copy_list(const char *const *list, size_t n)
+{
+    const char **copy = xcalloc(n, sizeof(*copy));
+
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = xstrdup(list[i]);
+    }
+    return copy;
+}
+
+static void free_list(const char **list, size_t n)
+{
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        char *text;
+
+        memcpy(&text, &list[i], sizeof(text));
+        free(text);
+    }
+    free(list);
+}
+
+static int add_endpoints(struct upstream *u, const struct upstream_options *o, struct err *err)
+{
+    _cleanup_free_ char *built_in = xasprintf(
+        "https://%s", strcmp(o->name, "docker.io") == 0 ? "registry-1.docker.io" : o->name);
+
+    if (o->n_endpoints == 0) {
+        u->n_endpoints = 1;
+        return endpoint_init(&u->endpoints[0], built_in, false, err);
+    }
+    for (size_t i = 0; i < o->n_endpoints; i++) {
+        if (i == ENDPOINTS_MAX) {
+            return err_set(err, ERR_CONFIG, "%s: more than %d endpoints", o->name, ENDPOINTS_MAX);
+        }
+        if (endpoint_init(&u->endpoints[i], o->endpoints[i],
+                          o->endpoint_ns != NULL && o->endpoint_ns[i], err) < 0) {
+            return err_wrap(err, "upstream %s", o->name);
+        }
+        u->n_endpoints = i + 1;
+    }
+    return 0;
+}
+
+static char *copy_or_null(const char *s)
+{
+    return s == NULL ? NULL : xstrdup(s);
+}
+
+/* Stays the same over restarts, and changes with the account. Never 0. */
+static uint64_t credential_id(const struct upstream_options *o)
+{
+    uint64_t id = 14695981039346656037u;
+
+    if (o->password == NULL && o->identity_token == NULL) {
+        return 0;
+    }
+    for (const char *s = o->name; *s != '\0'; s++) {
+        id = (id ^ (unsigned char)*s) * 1099511628211u;
+    }
+    for (const char *s = o->user == NULL ? "" : o->user; *s != '\0'; s++) {
+        id = (id ^ (unsigned char)*s) * 1099511628211u;
+    }
+    return id | 1;
+}
+
+static int upstream_init(struct upstream *u, const struct upstream_options *o, struct err *err)
+{
+    u->name = xstrdup(o->name);
+    u->user = copy_or_null(o->user);
+    u->password = copy_or_null(o->password);
+    u->identity_token = copy_or_null(o->identity_token);
+    u->credential = credential_id(o);
+    u->trusted_realms = copy_list(o->trusted_realms, o->n_trusted_realms);
+    u->n_trusted_realms = o->n_trusted_realms;
+    u->redirect_hosts = copy_list(o->redirect_hosts, o->n_redirect_hosts);
+    u->n_redirect_hosts = o->n_redirect_hosts;
+    if (add_endpoints(u, o, err) < 0) {
+        return -1;
+    }
+    u->trust = tls_trust_new(o->ca_file, o->insecure, err);
+    return u->trust == NULL ? err_wrap(err, "upstream %s", o->name) : 0;
+}
+
+static void upstream_fini(struct upstream *u)
+{
+    for (size_t i = 0; i < u->n_endpoints; i++) {
+        endpoint_fini(&u->endpoints[i]);
+    }
+    tls_trust_free(u->trust);
+    free_list(u->trusted_realms, u->n_trusted_realms);
+    free_list(u->redirect_hosts, u->n_redirect_hosts);
+    free(u->name);
+    free(u->user);
+    free(u->password);
+    free(u->identity_token);
+}
+
+struct upstreams *upstreams_new(const struct upstream_options *options, size_t n,
+                                struct http_client *client, struct err *err)
+{
+    struct upstreams *all = xnew(struct upstreams);
+
+    all->client = client;
+    all->list = xcalloc(n, sizeof(*all->list));
+    all->tokens = token_table_new();
+    proxyenv_read(&all->proxyenv);
+    for (size_t i = 0; i < n; i++) {
+        struct upstream *u = &all->list[i];
+
+        u->all = all;
+        all->n = i + 1;
+        if (upstream_init(u, &options[i], err) < 0) {
+            upstreams_free(all);
+            return NULL;
+        }
+        for (size_t k = 0; k < u->n_endpoints; k++) {
+            u->endpoints[k].proxy = proxyenv_for(&all->proxyenv, &u->endpoints[k].origin);
+        }
+    }
+    return all;
+}
+
+void upstreams_free(struct upstreams *all)
+{
+    if (all == NULL) {
+        return;
+    }
+    token_table_free(all->tokens);
+    for (size_t i = 0; i < all->n; i++) {
+        upstream_fini(&all->list[i]);
+    }
+    proxyenv_free(&all->proxyenv);
+    free(all->list);
+    free(all);
+}
+
+struct upstream *upstreams_at(struct upstreams *u, size_t i)
+{
+    return &u->list[i];
+}
+
+const char *upstream_name(const struct upstream *u)
+{
+    return u->name;
+}
+
+uint64_t upstream_credential(const struct upstream *u)
+{
+    return u->credential;
+}
+
+struct rules upstream_rules(const struct upstream *u, const struct endpoint *e)
+{
+    return (struct rules){
+        .upstream = u->name,
+        .endpoint = &e->origin,
+        .trusted_realms = u->trusted_realms,
+        .n_trusted_realms = u->n_trusted_realms,
+        .redirect_hosts = u->redirect_hosts,
+        .n_redirect_hosts = u->n_redirect_hosts,
+    };
+}
+
+static void base64(const unsigned char *p, size_t n, struct buf *out)
+{
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t v = (uint32_t)p[i] << 16;
+        char four[4];
+
+        v |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
+        v |= i + 2 < n ? p[i + 2] : 0;
+        four[0] = DIGITS[v >> 18];
+        four[1] = DIGITS[v >> 12 & 63];
+        four[2] = i + 1 < n ? DIGITS[v >> 6 & 63] : '=';
+        four[3] = i + 2 < n ? DIGITS[v & 63] : '=';
+        buf_append(out, four, 4);
+    }
+}
+
+void upstream_basic(const struct upstream *u, struct buf *out)
+{
+    char *plain;
+
+    if (u->password == NULL) {
+        return;
+    }
+    plain = xasprintf("%s:%s", u->user == NULL ? "" : u->user, u->password);
+    buf_str(out, "Basic ");
+    base64((const unsigned char *)plain, strlen(plain), out);
+    explicit_bzero(plain, strlen(plain));
+    free(plain);
+}

@@ -1,0 +1,45 @@
+/* upstream/upstream_impl.h - what the files of upstream/ share. Not for other folders. */
+#ifndef UPSTREAM_UPSTREAM_IMPL_H
+#define UPSTREAM_UPSTREAM_IMPL_H
+
+#include "upstream/endpoint.h"
+#include "upstream/proxyenv.h"
+#include "upstream/rules.h"
+#include "upstream/token.h"
+#include "upstream/upstream.h"
+
+#define ENDPOINTS_MAX 16
+
+/* Owner: the list. Constant but for what its parts lock. */
+struct upstream {
+    struct upstreams *all;
+    char *name;
+    struct endpoint endpoints[ENDPOINTS_MAX];
+    size_t n_endpoints;
+    char *user;
+    char *password;
+    char *identity_token;
+    uint64_t credential;
+    struct tls_trust *trust;
+    const char **trusted_realms;
+    size_t n_trusted_realms;
+    const char **redirect_hosts;
+    size_t n_redirect_hosts;
+};
+
+struct upstreams {
+    struct upstream *list;
+    size_t n;
+    struct http_client *client;
+    struct proxyenv proxyenv;
+    struct token_table *tokens;
+};
+
+/* The rules as they are for this endpoint; borrows. */
+struct rules upstream_rules(const struct upstream *u, const struct endpoint *e);
+
+/* "user:password" for Basic, base64, as the header's value: "Basic …". Appends; nothing where
+ * there is no password. */
+void upstream_basic(const struct upstream *u, struct buf *out);
+
+#endif
