@@ -25,7 +25,7 @@ struct config_upstream {
     char **aliases;
     size_t n_aliases;
     bool is_default;
-    char *user;     /* from `credentials` */
+    char *user; /* from `credentials` */
     char *password;
     char *identity_token;
     char *ca_file;

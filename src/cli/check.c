@@ -1,0 +1,89 @@
+/* cli/check.c - reads a configuration and says what it means. */
+#include "cli/check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void print_listeners(const struct config *c)
+{
+    static const char *const ROLES[] = {
+        [ROLE_ALL] = "",
+        [ROLE_MIRROR] = " (mirror)",
+        [ROLE_REGISTRY] = " (registry)",
+        [ROLE_ADMIN] = " (admin)",
+    };
+
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        const struct config_listener *l = &c->listeners[i];
+
+        printf("%-10s%s%s%s\n", i == 0 ? "listens" : "", l->address, ROLES[l->role],
+               l->push ? ", takes pushes" : "");
+    }
+}
+
+static void print_upstreams(const struct config *c)
+{
+    for (size_t i = 0; i < c->n_upstreams; i++) {
+        const struct config_upstream *u = &c->upstreams[i];
+
+        printf("%-10s%s%s", i == 0 ? "mirrors" : "", u->name, u->is_default ? " (default)" : "");
+        for (size_t k = 0; k < u->n_endpoints; k++) {
+            printf("%s%s", k == 0 ? " from " : ", ", u->endpoints[k]);
+        }
+        printf("%s%s\n", u->user != NULL || u->identity_token != NULL ? ", signed in" : "",
+               u->insecure ? ", TLS not verified" : "");
+    }
+}
+
+static void print_hosted(const struct config *c)
+{
+    for (size_t i = 0; i < c->n_hosted; i++) {
+        printf("%-10s%s (%s)\n", i == 0 ? "hosts" : "", c->hosted[i].pattern,
+               c->hosted[i].is_cache ? "cache" : "stage");
+    }
+}
+
+static void print_size(uint64_t bytes, unsigned percent)
+{
+    if (percent > 0) {
+        printf("%u%%", percent);
+    } else {
+        printf("%" PRIu64 " bytes", bytes);
+    }
+}
+
+static void print_data(const struct config *c)
+{
+    printf("%-10s%s, at most ", "keeps in", c->data);
+    print_size(c->max_size, c->max_percent);
+    fputs(", leaves free ", stdout);
+    print_size(c->min_free, c->min_free_percent);
+    puts(c->cache.offline ? "; offline" : "");
+}
+
+int check_run(const struct flags *flags)
+{
+    struct config_flags f = flags->config;
+    struct err err = {0};
+    struct config *c;
+
+    if (flags->n_args > 0) {
+        if (f.config != NULL) {
+            fprintf(stderr, "larder: give FILE or --config, not both; see `larder check --help`\n");
+            return 2;
+        }
+        f.config = flags->args[0];
+    }
+    c = config_read(&f, &err);
+    if (c == NULL) {
+        fprintf(stderr, "larder: %s\n", err.text);
+        return 2;
+    }
+    printf("%s: ok\n", f.config != NULL ? f.config : "defaults");
+    print_listeners(c);
+    print_upstreams(c);
+    print_hosted(c);
+    print_data(c);
+    config_free(c);
+    return 0;
+}
