@@ -51,6 +51,9 @@ void http_call_send(struct http_call *call, enum http_method method, struct slic
 enum http_call_state http_call_poll(struct http_call *call, struct err *err);
 /* The response's head, valid from HTTP_CALL_HEAD until http_call_free(). */
 const struct http_head *http_call_head(const struct http_call *call);
+/* Whether the peer's address is the public internet's, as far as can be known: through a proxy only
+ * an address in place of the host's name tells. From HTTP_CALL_HEAD on. */
+bool http_call_is_public(const struct http_call *call);
 /* Bytes of the body, decoded: > 0, 0 at its proven end (framing complete), STREAM_AGAIN,
  * STREAM_FAILED with *err: the body broke off, stalled, or broke its framing. */
 ssize_t http_call_read(struct http_call *call, void *p, size_t n, struct err *err) MUST_CHECK;

@@ -354,7 +354,8 @@ static ssize_t tls_fail(struct stream *s, const char *what, int ssl_error, int s
     } else if (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER) {
         reason = "the answer is not TLS (does it speak plain http?)";
     }
-    err_set(&s->err, ERR_UPSTREAM_TLS, "%s: %s", what, reason != NULL ? reason : "unknown reason");
+    err_set(&s->err, cut || ssl_error == SSL_ERROR_SYSCALL ? ERR_UPSTREAM_DOWN : ERR_UPSTREAM_TLS,
+            "%s: %s", what, reason != NULL ? reason : "unknown reason");
     ERR_clear_error();
     return STREAM_FAILED;
 }
