@@ -161,11 +161,11 @@ static enum http_parsed find_end(struct http_parse *p, struct slice in, size_t s
             at++;
             continue;
         }
-        if (in.p[at] != '\r' || in.p[at + 1] != '\n') {
-            return refuse(err, max->bad, "a control character or a bare line end in the head");
-        }
         if (!within(p, start, at + 2, max, err)) {
             return HTTP_PARSED_BAD;
+        }
+        if (in.p[at] != '\r' || in.p[at + 1] != '\n') {
+            return refuse(err, max->bad, "a control character or a bare line end in the head");
         }
         at += 2;
         if (at == p->line + 2) {
