@@ -218,13 +218,17 @@ struct config *config_parse(const char *name, struct slice text, const struct co
 struct config *config_read(const struct config_flags *flags, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
+    struct err why = {0};
     size_t len;
 
     if (flags->config == NULL) {
         return finish(config_new(), flags, err);
     }
-    if (file_read(flags->config, FILE_MAX, &text, &len, err) < 0) {
-        ignore_result(err_wrap(err, "--config") == 0);
+    if (file_read(flags->config, FILE_MAX, &text, &len, &why) < 0) {
+        ignore_result(err_set(err, ERR_CONFIG,
+                              "%.180s; the configuration must be a JSON file that "
+                              "can be read",
+                              why.text) == 0);
         return NULL;
     }
     return config_parse(flags->config, slice_of(text, len), flags, err);

@@ -8,6 +8,7 @@
 #define NAME_SHOWN 48
 #define PATH_SHOWN 64
 #define KEY_KNOWN_MAX 32
+#define KNOWN_SHOWN 88 /* names of keys; from there on no further one */
 #define LONGEST_MS (3650ull * 24 * 3600 * 1000)
 
 struct config_node config_root(const char *name, json_t *json, struct err *err)
@@ -42,14 +43,13 @@ const char *config_shown(const char *text, char buf[CONFIG_SHOWN_MAX])
     size_t len = strlen(text);
 
     if (len < CONFIG_SHOWN_MAX) {
-        memcpy(buf, text, len + 1);
+        snprintf(buf, CONFIG_SHOWN_MAX, "%s", text);
     } else {
         len = CONFIG_SHOWN_MAX - 4;
         while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80) {
             len--; /* not in the middle of a character */
         }
-        memcpy(buf, text, len);
-        memcpy(buf + len, "...", 4);
+        snprintf(buf, CONFIG_SHOWN_MAX, "%.*s...", (int)len, text);
     }
     without_controls(buf);
     return buf;
@@ -165,7 +165,7 @@ int config_read_ms(const struct config_node *n, uint64_t *ret)
 
 int config_read_seconds(const struct config_node *n, int64_t *ret)
 {
-    uint64_t ms;
+    uint64_t ms = 0;
 
     if (config_read_ms(n, &ms) < 0) {
         return -1;
@@ -227,6 +227,7 @@ static size_t distance(const char *a, const char *b)
     return row[width];
 }
 
+/* A key that is not known: the one that it was meant to be, or all that there are. */
 static int fail_unknown(const struct config_node *n, const struct config_fields *fields)
 {
     const char *semicolon = fields->hint == NULL ? "" : "; ";
@@ -243,7 +244,11 @@ static int fail_unknown(const struct config_node *n, const struct config_fields 
             best = slips;
             near = fields->all[i].key;
         }
-        buf_printf(&known, "%s%s", i == 0 ? "" : ", ", fields->all[i].key);
+        if (known.len < KNOWN_SHOWN) {
+            buf_printf(&known, "%s%s", i == 0 ? "" : ", ", fields->all[i].key);
+        } else if (i + 1 == fields->n) {
+            buf_str(&known, " and others");
+        }
     }
     if (near != NULL) {
         config_fail(n, "unknown key; did you mean \"%s\"?", near);
