@@ -1,0 +1,267 @@
+"""The real clients, each with a store of its own, configured by the files of config/ as they are.
+
+Every one has pull(), which may be started beside others by start_pull(); forget(), after which it
+has nothing of an image any more; and motd(), which proves by a file of the image that it is whole.
+"""
+import glob
+import gzip
+import io
+import json
+import os
+import re
+import shutil
+import tarfile
+
+from place import TOP, Failed, answers, until
+
+CONFIG = os.path.join(TOP, "config")
+# Which of config/ goes where, as the files themselves say.
+PUT = {"docker/daemon.json": "docker/daemon.json",
+       "containerd/certs.d/_default/hosts.toml": "containerd/certs.d/_default/hosts.toml",
+       "containers/registries.conf.d/larder.conf": "containers/registries.conf.d/larder.conf"}
+# What podman and skopeo want besides, as their packages bring it; a Dockerfile's FROM is Docker's.
+BESIDES = {"policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
+           "registries.conf": 'unqualified-search-registries = ["docker.io"]\n'}
+
+
+def configure():
+    """Puts config/ and nothing else where the clients look; /etc is the place's own."""
+    for folder in "docker", "containerd", "containers":
+        shutil.rmtree(f"/etc/{folder}", ignore_errors=True)
+    for source, target in PUT.items():
+        os.makedirs(os.path.dirname(os.path.join("/etc", target)), exist_ok=True)
+        shutil.copy(os.path.join(CONFIG, source), os.path.join("/etc", target))
+    for name, text in BESIDES.items():
+        with open(os.path.join("/etc/containers", name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def program(name):
+    """Debian's, which is what is tested, before one that comes first in some PATH."""
+    debian = os.path.join("/usr/bin", name)
+    return debian if os.path.exists(debian) else shutil.which(name)
+
+
+class CannotRun(Exception):
+    """Why a client cannot be tried on this machine."""
+
+
+class Client:
+    """What they have in common. `needs` are the programs without which it cannot be tried."""
+
+    name, needs = "", ()
+    # Whether it can be told to mirror a registry other than Docker Hub.
+    any_registry = True
+    daemon = None
+
+    def __init__(self, place, folder):
+        missing = [name for name in self.needs if not shutil.which(name)]
+        if missing:
+            raise CannotRun(f"{self.name}: {' and '.join(missing)} is not installed")
+        self.place, self.folder = place, folder
+        os.makedirs(folder)
+        self.log = os.path.join(folder, "log")
+        self.begin()
+
+    def begin(self):
+        """Starts what has to run."""
+
+    def start_daemon(self, *command):
+        """Starts a daemon that listens at `socket`. One that ends by itself cannot run here."""
+        self.daemon = self.place.start(command, self.log)
+        until(f"{self.name} listens", lambda: self.daemon.child.poll() is not None
+              or os.path.exists(self.socket) and answers(self.socket))
+        if self.daemon.child.poll() is not None:
+            raise CannotRun(f"{self.name}: {self.daemon.said().strip().splitlines()[-1:]}")
+        self.run("version")
+
+    def leave(self):
+        """Tells it to end, without waiting for that."""
+        if self.daemon and self.daemon.child.poll() is None:
+            self.daemon.child.terminate()
+
+    def end(self):
+        """Ends what runs."""
+        if self.daemon:
+            self.daemon.stop()
+
+    def command(self, *args):
+        raise NotImplementedError
+
+    def pull_args(self, image):
+        return ["pull", image]
+
+    def run(self, *args, **how):
+        return self.place.run(*self.command(*args), **how)
+
+    def pull(self, image):
+        self.run(*self.pull_args(image))
+
+    def start_pull(self, image):
+        return self.place.start(self.command(*self.pull_args(image)), self.log + ".pull")
+
+
+class Docker(Client):
+    """dockerd with the classic store, and its command."""
+
+    name, needs = "docker", ("docker", "dockerd", "containerd", "runc")
+    any_registry = False
+
+    def begin(self):
+        self.socket = os.path.join(self.folder, "docker.sock")
+        self.start_daemon(
+            "dockerd", "--data-root", os.path.join(self.folder, "data"),
+            "--exec-root", os.path.join(self.folder, "exec"), "--host", "unix://" + self.socket,
+            "--pidfile", os.path.join(self.folder, "pid"), "--bridge=none", "--iptables=false")
+
+    def command(self, *args):
+        return [program("docker"), "--host", "unix://" + self.socket, *args]
+
+    def forget(self, image):
+        self.run("rmi", image)
+
+    def motd(self, image):
+        return self.run("run", "--rm", "--network=none", image, "cat", "/etc/motd")
+
+    def version(self, what="Server"):
+        return self.run("version", "--format", "{{.%s.Version}}" % what).strip()
+
+    def no_buildkit(self):
+        """Why BuildKit cannot be used, or nothing. From 23 on the command needs a plug-in."""
+        if int(self.version("Client").split(".")[0]) < 23:
+            return ""
+        try:
+            self.run("buildx", "version")
+            return ""
+        except Failed:
+            return f"docker {self.version('Client')} builds by BuildKit only with docker-buildx"
+
+    def build(self, context, *args, buildkit=True):
+        env = dict(self.place.env, DOCKER_BUILDKIT="1" if buildkit else "0")
+        return self.run("build", "--network=none", *args, context, env=env)
+
+
+class Containers(Client):
+    """podman, buildah: one library, one store below the folder."""
+
+    def begin(self):
+        # podman refuses a path of more than 50 characters for it.
+        self.state = os.path.join("/run", os.path.basename(self.folder))
+
+    def end(self):
+        self.place.remove(self.state)
+
+    def store(self):
+        return ["--root", os.path.join(self.folder, "root"), "--runroot", self.state]
+
+    def command(self, *args):
+        return [program(self.name), *self.store(), *args]
+
+    def pull_args(self, image):
+        return ["pull", "--quiet", image]
+
+    def forget(self, image):
+        self.run("rmi", "--force", image)
+
+
+class Podman(Containers):
+    """podman without a daemon, as root."""
+
+    name, needs = "podman", ("podman",)
+
+    def motd(self, image):
+        # Not by `run`: podman's runtimes each refuse some layout of control groups.
+        mounted = self.run("image", "mount", image).strip()
+        try:
+            return self.place.run("cat", os.path.join(mounted, "etc/motd"))
+        finally:
+            self.run("image", "unmount", image)
+
+
+class Buildah(Containers):
+    """buildah, whose pulls and builds go by the same configuration as podman's."""
+
+    name, needs = "buildah", ("buildah",)
+
+    def motd(self, image):
+        container = self.run("from", "--pull-never", image).strip()
+        try:
+            return self.run("run", "--isolation=chroot", container, "cat", "/etc/motd")
+        finally:
+            self.run("rm", container)
+
+    def build(self, context, *args):
+        return self.run("build", "--isolation=chroot", "--layers", *args, context)
+
+
+class Skopeo(Client):
+    """skopeo copies images into a folder of files."""
+
+    name, needs = "skopeo", ("skopeo",)
+
+    def command(self, *args):
+        return [program("skopeo"), *args]
+
+    def target(self, image):
+        return os.path.join(self.folder, re.sub(r"\W", "-", image))
+
+    def pull_args(self, image):
+        return ["copy", "--quiet", "docker://" + image, "dir:" + self.target(image)]
+
+    def forget(self, image):
+        shutil.rmtree(self.target(image))
+
+    def motd(self, image):
+        return motd_of(self.target(image))
+
+
+def motd_of(folder):
+    """etc/motd from the layers of an image that lies in a folder, its digests looked at."""
+    with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as f:
+        manifest = json.load(f)
+    for layer in reversed(manifest["layers"]):
+        with open(os.path.join(folder, layer["digest"].split(":")[1]), "rb") as f:
+            with tarfile.open(fileobj=io.BytesIO(gzip.decompress(f.read()))) as tar:
+                if "etc/motd" in tar.getnames():
+                    return tar.extractfile("etc/motd").read().decode()
+    raise AssertionError(f"no etc/motd in {folder}: {manifest}")
+
+
+class Containerd(Client):
+    """containerd and ctr, by the hosts.toml that containerd's own documentation has."""
+
+    name, needs = "containerd", ("containerd", "ctr", "runc")
+
+    def begin(self):
+        self.socket = os.path.join(self.folder, "containerd.sock")
+        settings = os.path.join(self.folder, "config.toml")
+        with open(settings, "w", encoding="utf-8") as f:
+            f.write('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+        self.start_daemon(
+            "containerd", "--config", settings, "--root", os.path.join(self.folder, "root"),
+            "--state", os.path.join(self.folder, "state"), "--address", self.socket)
+
+    def command(self, *args):
+        return [program("ctr"), "--address", self.socket, *args]
+
+    def pull_args(self, image):
+        return ["images", "pull", "--hosts-dir", "/etc/containerd/certs.d", image]
+
+    def forget(self, image):
+        # --sync waits until its garbage is collected, so that the next pull finds nothing.
+        self.run("images", "remove", "--sync", image)
+        until("containerd forgot", lambda: not glob.glob(os.path.join(
+            self.folder, "root/io.containerd.content.v1.content/blobs/sha256/*")))
+
+    def motd(self, image):
+        mounted = os.path.join(self.folder, "mounted")
+        os.makedirs(mounted)
+        self.run("images", "mount", image, mounted)
+        try:
+            return self.place.run("cat", os.path.join(mounted, "etc/motd"))
+        finally:
+            self.place.run("umount", mounted)
+            os.rmdir(mounted)
+
+
+ALL = [Docker, Podman, Buildah, Skopeo, Containerd]

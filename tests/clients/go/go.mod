@@ -1,0 +1,3 @@
+module larder.example/greet
+
+go 1.18

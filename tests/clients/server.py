@@ -1,0 +1,105 @@
+"""Larder itself, started in the place, and what it counts."""
+import http.client
+import json
+import os
+import signal
+import socket
+
+from place import TOP, until
+
+# The address that everything in config/ names.
+ADDRESS = "127.0.0.1:5000"
+PROGRAM = os.path.abspath(os.environ.get("LARDER", os.path.join(TOP, "build/release/larder")))
+# Whatever asks an upstream counts here.
+ASKED = ("upstream_requests", "upstream_manifest_heads", "upstream_manifest_gets",
+         "upstream_blob_heads", "upstream_blob_gets", "upstream_bytes")
+# Set for the sanitizers by tests/run.py.
+KEPT_ENV = ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
+
+
+class ControlConnection(http.client.HTTPConnection):
+    """HTTP over the control socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Larder:
+    """A server with an empty store before the upstreams that are given."""
+
+    def __init__(self, place, folder, upstreams, *options):
+        self.data = os.path.join(folder, "data")
+        command = [PROGRAM, "serve", "--listen", ADDRESS, "--data", self.data]
+        for upstream in upstreams:
+            command += ["--upstream", f"{upstream.name}={upstream.url()}"]
+        env = {name: os.environ[name] for name in KEPT_ENV if name in os.environ}
+        self.process = place.start(command + list(options), os.path.join(folder, "larder.log"), env)
+        self.process.ready(lambda: f"listening on http://{ADDRESS}" in self.process.said())
+
+    def stop(self):
+        """Ends it as an operator does. A sanitizer that found something makes the status wrong."""
+        status = self.process.stop(signal.SIGTERM, 60)
+        assert status == 0, f"larder ended with status {status}:\n{self.process.said()[-5000:]}"
+
+    def counters(self):
+        connection = ControlConnection(os.path.join(self.data, "control.sock"))
+        connection.request("GET", "/-/counters")
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        assert answer.status == 200, f"/-/counters: {answer.status} {text[:200]}"
+        return json.loads(text)
+
+    def settled(self):
+        """The counters when nothing is under way any more, so that two looks can be compared."""
+        def quiet():
+            now = self.counters()
+            return now["flights_open"] == now["readers_open"] == 0 and now
+        return until("all transfers ended", quiet)
+
+    def watch(self):
+        return Watch(self)
+
+
+class Watch:
+    """What was counted since it began, by name."""
+
+    def __init__(self, larder):
+        self.larder = larder
+        self.before = larder.settled()
+
+    def counted(self):
+        now = self.larder.settled()
+        return {name: now[name] - self.before.get(name, 0) for name in now}
+
+    def fetched(self, image):
+        """Asserts that a cold image was fetched: each part of it once, and nothing else."""
+        took = self.counted()
+        assert took["upstream_blob_gets"] == len(image.here().blobs), took
+        assert took["upstream_manifest_gets"] == image.documents(), took
+        assert took["upstream_manifest_heads"] <= 1, took
+        assert took["responses_miss"] > 0, took
+        assert took["upstream_errors"] == took["flights_failed"] == 0, took
+        return took
+
+    def asked_nothing(self):
+        """Asserts that everything came from the store and no upstream heard of it."""
+        took = self.counted()
+        assert {name: took[name] for name in ASKED} == dict.fromkeys(ASKED, 0), took
+        assert took["responses_hit"] > 0, took
+        assert took["responses_miss"] == took["responses_passed"] == 0, took
+        return took
+
+    def looked_again(self):
+        """Asserts that it asked whether the tag still stands, and fetched nothing."""
+        took = self.counted()
+        assert took["upstream_manifest_heads"] == took["upstream_requests"] == 1, took
+        assert took["upstream_manifest_gets"] == took["upstream_blob_gets"] == 0, took
+        assert took["responses_revalidated"] == 1, took
+        return took
