@@ -1,7 +1,8 @@
 /*
  * cli/main.c - the program: reads the command line and runs one command.
  *
- * Exit status: 0 done; 1 something could not be done; 2 the command line or the configuration is wrong.
+ * Exit status: 0 done; 1 something could not be done; 2 the command line or the configuration is
+ * wrong.
  */
 #include "cli/check.h"
 #include "cli/flags.h"
@@ -56,7 +57,7 @@ static int run_command(const struct flags *flags)
 int main(int argc, char **argv)
 {
     struct flags flags;
-    struct err err;
+    struct err err = {0};
     int status;
 
     /* Few threads allocate much; an arena for each would only hold memory that nobody uses. */
