@@ -1,24 +1,28 @@
 /* upstream/endpoint.c - endpoints and how they fare. */
 #include "upstream/endpoint.h"
 
+#include "upstream/rules.h"
+
 #include <stdlib.h>
 
 #define UNHEALTHY_MIN_MS 10000
 #define UNHEALTHY_MAX_MS 300000
 
 /* A path that holds /v2 is used as it stands, any other has it added. */
-static char *api_path(struct slice path)
+static void take_path(struct endpoint *e, struct slice path)
 {
-    bool has = false;
+    size_t at = 0;
 
     while (path.len > 0 && path.p[path.len - 1] == '/') {
         path.len--;
     }
-    for (size_t i = 0; i + 3 <= path.len; i++) {
-        has = has ||
-              (memcmp(path.p + i, "/v2", 3) == 0 && (i + 3 == path.len || path.p[i + 3] == '/'));
+    while (at < path.len && !(slice_starts(slice_from(path, at), "/v2") &&
+                              (at + 3 == path.len || path.p[at + 3] == '/'))) {
+        at++;
     }
-    return xasprintf(SLICE_FMT "%s", SLICE_ARG(path), has ? "" : "/v2");
+    e->path = xasprintf(SLICE_FMT "%s", SLICE_ARG(path), at < path.len ? "" : "/v2");
+    e->below = e->path + at + 3;
+    e->below += e->below[0] == '/';
 }
 
 int endpoint_init(struct endpoint *e, const char *url, bool ns, struct err *err)
@@ -30,8 +34,17 @@ int endpoint_init(struct endpoint *e, const char *url, bool ns, struct err *err)
     if (!http_url_parse(slice_str(url), &parsed, &why)) {
         return err_set(err, ERR_CONFIG, "%s: %s", url, why);
     }
+    if (parsed.user.p != NULL) {
+        return err_set(err, ERR_CONFIG,
+                       "an endpoint's URL names a user; that belongs under "
+                       "credentials");
+    }
+    if (parsed.query.p != NULL) {
+        return err_set(err, ERR_CONFIG, "%s: an endpoint has no query", url);
+    }
     e->origin = parsed.origin;
-    e->path = api_path(parsed.path);
+    take_path(e, parsed.path);
+    atomic_init(&e->is_private, rules_host_is_private(e->origin.host));
     e->url = xstrdup(url);
     pthread_mutex_init(&e->lock, NULL);
     return 0;
@@ -53,6 +66,10 @@ void endpoint_failed(struct endpoint *e, uint64_t now_ms)
     uint64_t pause;
 
     pthread_mutex_lock(&e->lock);
+    if (e->unhealthy_until > now_ms) {
+        pthread_mutex_unlock(&e->lock);
+        return;
+    }
     pause = (uint64_t)UNHEALTHY_MIN_MS << (e->fails < 8 ? e->fails : 8);
     e->fails++;
     e->unhealthy_until = now_ms + (pause < UNHEALTHY_MAX_MS ? pause : UNHEALTHY_MAX_MS);

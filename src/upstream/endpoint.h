@@ -11,14 +11,18 @@
 #include "oci/challenge.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* Owner: its upstream. */
 struct endpoint {
     struct http_origin origin;
-    char *path; /* before the repository: "/v2", "/mirror/v2" */
+    char *path; /* before the repository: "/v2", "/mirror/v2", "/v2/mirror" */
+    const char
+        *below; /* the part of it behind "/v2/", which belongs to names in scopes: "mirror" */
     char *url;  /* as configured, for messages */
     bool ns;    /* another Larder: ?ns=NAME is added */
     const char *proxy;
+    atomic_bool is_private; /* its address is not public, as written or as last connected to */
     pthread_mutex_t lock;
     unsigned fails;
     uint64_t unhealthy_until;   /* monotonic ms */
@@ -29,7 +33,8 @@ struct endpoint {
 int endpoint_init(struct endpoint *e, const char *url, bool ns, struct err *err) MUST_CHECK;
 void endpoint_fini(struct endpoint *e);
 
-/* It failed (no answer, 5xx): behind the others for a while, longer each time. */
+/* It failed (no answer, 5xx): behind the others for a while, longer each time. What fails during
+ * that while was under way before, and counts no more. */
 void endpoint_failed(struct endpoint *e, uint64_t now_ms);
 void endpoint_worked(struct endpoint *e);
 bool endpoint_is_healthy(struct endpoint *e, uint64_t now_ms);

@@ -3,7 +3,7 @@
  *
  *   endpoint -> auth -> (token ->) send -> head --2xx--> ready
  *      ^          ^                 ^        |--redirect--> send, without our credential
- *      |          '--401: challenge learnt---|
+ *      |          '--401: challenge learnt---|  (a 401 that names none: asked of /v2/ first)
  *      '--this endpoint cannot: the next-----'            none left -> failed
  */
 #include "upstream/fetch.h"
@@ -18,7 +18,6 @@
 #include <stdlib.h>
 
 #define HEAD_MAX (32u * 1024)
-#define AUTH_TRIES 2
 
 struct fetch {
     struct op op;
@@ -35,7 +34,7 @@ struct fetch {
     size_t n_order;
     size_t at;
     struct endpoint *endpoint;
-    unsigned auth_tries;
+    bool probing; /* the request under way is for /v2/, to be challenged */
     struct token *token;
     struct waiter waiter;
     bool challenged; /* by this endpoint, for this question */
@@ -192,6 +191,25 @@ static void make_url(struct fetch *f)
     f->public_only = false;
 }
 
+/* Where every registry challenges, for one that does not say elsewhere what it wants. */
+static void make_probe_url(struct fetch *f)
+{
+    const struct endpoint *e = f->endpoint;
+
+    buf_free(&f->url);
+    http_origin_text(&e->origin, &f->url);
+    buf_slice(&f->url, slice_of(e->path, (size_t)(e->below - e->path)));
+    buf_str(&f->url, e->below[0] == '\0' && e->below[-1] != '/' ? "/" : "");
+    f->origin = e->origin;
+    f->probing = true;
+}
+
+/* Whether the request under way is to the registry itself, not to where it redirected. */
+static bool at_home(const struct fetch *f)
+{
+    return http_origin_equal(&f->origin, &f->endpoint->origin);
+}
+
 static const struct step *step_endpoint(struct op *op)
 {
     struct fetch *f = fetch_of(op);
@@ -200,14 +218,25 @@ static const struct step *step_endpoint(struct op *op)
         return &S_failed;
     }
     f->endpoint = f->order[f->at++];
-    f->auth_tries = 0;
     f->challenged = false;
     f->restarted = false;
+    f->probing = false;
+    token_unref(f->token);
+    f->token = NULL;
     make_url(f);
     if (f->url.failed) {
         return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s: the URL would be too long", f->repo);
     }
     return &S_auth;
+}
+
+/* What an endpoint's path has behind /v2/ is a part of the name there. */
+static void write_scope(const struct fetch *f, struct buf *out)
+{
+    const char *below = f->endpoint->below;
+    _cleanup_free_ char *name = xasprintf("%s%s%s", below, below[0] != '\0' ? "/" : "", f->repo);
+
+    rules_scope(f->challenge.scope, name, f->challenged, out);
 }
 
 /* Asks for a token where the endpoint wants one. */
@@ -223,13 +252,13 @@ static const struct step *want_token(struct fetch *f)
     struct buf url;
 
     buf_init(&url, HTTP_URL_MAX);
-    buf_init(&scope, sizeof(f->challenge.scope) + 512);
+    buf_init(&scope, sizeof(f->challenge.scope) + HTTP_URL_MAX);
     if (!http_url_parse(slice_str(f->endpoint->url), &base, &why) ||
         !http_url_resolve(&base, slice_str(f->challenge.realm), &url, &why) ||
         !http_url_parse(buf_view(&url), &realm, &why)) {
         err_set(&err, ERR_UPSTREAM_PROTOCOL, "%s: its realm is no URL: %s", f->upstream->name, why);
     } else if (rules_realm(&rules, &realm.origin, &q.public_only, &err) == 0) {
-        rules_scope(f->challenge.scope, f->repo, f->challenged, &scope);
+        write_scope(f, &scope);
         q.realm = url.p;
         q.service = f->challenge.service;
         q.scope = scope.p;
@@ -278,7 +307,7 @@ static void count_request(const struct fetch *f)
     bool head = f->question.head;
 
     count(upstream_requests);
-    if (f->redirects > 0) {
+    if (f->redirects > 0 || f->probing) {
         return;
     }
     if (f->question.kind == FETCH_MANIFEST) {
@@ -291,7 +320,7 @@ static void count_request(const struct fetch *f)
 /* Our credential goes to the endpoint's own origin and to nobody else. */
 static void add_authorization(const struct fetch *f, struct buf *head)
 {
-    if (!http_origin_equal(&f->origin, &f->endpoint->origin)) {
+    if (!at_home(f) || f->probing) {
         return;
     }
     if (f->challenge.scheme == CHALLENGE_BEARER && f->token != NULL) {
@@ -309,7 +338,7 @@ static void add_range(const struct fetch *f, struct buf *head)
 {
     const struct fetch_question *q = &f->question;
 
-    if (q->head || (q->from == 0 && q->to == UINT64_MAX)) {
+    if (q->head || f->probing || (q->from == 0 && q->to == UINT64_MAX)) {
         return;
     }
     buf_printf(head, "Range: bytes=%llu-", (unsigned long long)q->from);
@@ -323,6 +352,7 @@ static const struct step *step_send(struct op *op)
 {
     struct fetch *f = fetch_of(op);
     struct http_route route = {.trust = f->upstream->trust, .public_only = f->public_only};
+    bool head_only = f->question.head && !f->probing;
     struct http_url url;
     const char *why;
     struct buf head;
@@ -333,7 +363,7 @@ static const struct step *step_send(struct op *op)
         return &S_next;
     }
     buf_init(&head, HEAD_MAX);
-    buf_str(&head, f->question.head ? "HEAD " : "GET ");
+    buf_str(&head, head_only ? "HEAD " : "GET ");
     http_url_target(&url, &head);
     buf_str(&head,
             " HTTP/1.1\r\nUser-Agent: larder/" LARDER_VERSION "\r\nAccept-Encoding: identity\r\n");
@@ -345,7 +375,7 @@ static const struct step *step_send(struct op *op)
                                     : proxyenv_for(&f->upstream->all->proxyenv, &url.origin);
     http_call_free(f->call);
     f->call = http_call_new(f->upstream->all->client, op->loop, &url.origin, &route, &f->wake);
-    http_call_send(f->call, f->question.head ? HTTP_HEAD : HTTP_GET, buf_view(&head), SLICE_NULL);
+    http_call_send(f->call, head_only ? HTTP_HEAD : HTTP_GET, buf_view(&head), SLICE_NULL);
     explicit_bzero(head.p, head.len);
     buf_free(&head);
     count_request(f);
@@ -388,13 +418,19 @@ static int take_length(struct fetch *f, const struct http_head *h, struct err *e
         a->length = 0;
     }
     a->total = a->length;
-    if (h->status == 206) {
-        if (!http_content_range_parse(http_field(h, "Content-Range"), &range, &a->total)) {
-            return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: a range without its Content-Range",
-                           f->upstream->name);
-        }
-        a->from = range.from;
+    if (h->status != 206) {
+        return 0;
     }
+    if (!http_content_range_parse(http_field(h, "Content-Range"), &range, &a->total)) {
+        return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: a range without its Content-Range",
+                       f->upstream->name);
+    }
+    if (range.from != f->question.from || range.to > f->question.to ||
+        (a->length != UINT64_MAX && a->length != range.to - range.from + 1)) {
+        return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: not the range that was asked for",
+                       f->upstream->name);
+    }
+    a->from = range.from;
     return 0;
 }
 
@@ -469,7 +505,15 @@ static const struct step *redirected(struct fetch *f, const struct http_head *h)
     return &S_send;
 }
 
-/* 401 from the registry itself: its challenge is learnt, and the question asked once more. */
+static const struct step *not_authorized(struct fetch *f)
+{
+    err_set(&f->op.err, ERR_UPSTREAM_REFUSED, "%s refuses %s (401)%s", f->upstream->name, f->repo,
+            f->upstream->credential != 0 ? "" : ": it wants a credential, and none is configured");
+    return &S_next;
+}
+
+/* 401 from the registry itself: its challenge is learnt, and the question asked once more. The
+ * second time what was sent is fresh, so that another one would be refused as well. */
 static const struct step *challenged(struct fetch *f, const struct http_head *h)
 {
     struct challenge c = {0};
@@ -482,16 +526,20 @@ static const struct step *challenged(struct fetch *f, const struct http_head *h)
     if (f->token != NULL) {
         token_drop(f->token);
     }
-    if (c.scheme == CHALLENGE_NONE || f->auth_tries++ >= AUTH_TRIES ||
-        (c.scheme == CHALLENGE_BASIC && (f->upstream->password == NULL || f->auth_tries > 1))) {
-        err_set(
-            &f->op.err, ERR_UPSTREAM_REFUSED, "%s refuses %s (401)%s", f->upstream->name, f->repo,
-            f->upstream->credential != 0 ? "" : ": it wants a credential, and none is configured");
-        return &S_next;
+    if (c.scheme == CHALLENGE_NONE && f->challenge.scheme == CHALLENGE_NONE && !f->probing) {
+        make_probe_url(f);
+        return &S_send;
+    }
+    if (f->challenged || c.scheme == CHALLENGE_NONE ||
+        (c.scheme == CHALLENGE_BASIC &&
+         (f->upstream->password == NULL || f->challenge.scheme == CHALLENGE_BASIC))) {
+        return not_authorized(f);
     }
     endpoint_learn(f->endpoint, &c);
     f->challenge = c;
-    f->challenged = true;
+    /* A scope that the ping names is not meant for this repository. */
+    f->challenged = !f->probing;
+    f->probing = false;
     make_url(f);
     return &S_auth;
 }
@@ -510,46 +558,85 @@ static enum err_code unknown_code(enum fetch_kind kind)
     return ERR_MANIFEST_UNKNOWN;
 }
 
+/* What a status means where the registry itself answered. */
+static enum err_code code_of(const struct fetch *f, int status)
+{
+    switch (status) {
+    case 400: /* a name or digest of a form that it does not know */
+        return f->question.head ? ERR_UNSUPPORTED : unknown_code(f->question.kind);
+    case 404:
+    case 410:
+        return unknown_code(f->question.kind);
+    case 401:
+    case 402:
+    case 403:
+    case 451:
+        return ERR_UPSTREAM_REFUSED;
+    case 405:
+    case 501:
+        return ERR_UNSUPPORTED;
+    case 416:
+        return ERR_RANGE;
+    case 429:
+        return ERR_TOO_MANY;
+    default:
+        return status >= 500 || status == 408 ? ERR_UPSTREAM_DOWN : ERR_UPSTREAM_PROTOCOL;
+    }
+}
+
 static void refused(struct fetch *f, const struct http_head *h)
 {
     const char *name = f->upstream->name;
-    struct err *err = &f->op.err;
-    int status = h->status;
+    enum err_code code = code_of(f, h->status);
 
-    switch (status) {
-    case 404:
-        err_set(err, unknown_code(f->question.kind), "%s has no %s %s", name, f->repo,
+    if (at_home(f)) {
+        err_set(&f->op.err, code, "%s answers %d for %s %s", name, h->status, f->repo,
                 f->reference);
-        break;
-    case 401:
-    case 403:
-        err_set(err, ERR_UPSTREAM_REFUSED, "%s refuses %s (%d)", name, f->repo, status);
-        break;
-    case 416:
-        err_set(err, ERR_RANGE, "%s: no such range", name);
-        break;
-    case 429:
-        err_set(err, ERR_TOO_MANY, "%s: too many requests (429)", name);
-        err->retry_after = rules_retry_after(http_field(h, "Retry-After"), clock_wall_s());
-        break;
-    case 405:
-    case 400:
-    case 501:
-        err_set(err, f->question.head ? ERR_UNSUPPORTED : ERR_UPSTREAM_PROTOCOL,
-                "%s answers %d for %s", name, status, f->repo);
-        break;
-    default:
-        err_set(err, ERR_UPSTREAM_DOWN, "%s answers %d for %s", name, status, f->repo);
-        if (status == 503) {
-            err->retry_after = rules_retry_after(http_field(h, "Retry-After"), clock_wall_s());
-        }
-        break;
+    } else {
+        /* Storage that does not take what the registry signed. */
+        code = h->status == 400 ? ERR_UPSTREAM_REFUSED : code;
+        err_set(&f->op.err, code, "%s, where %s redirects for %s, answers %d", f->origin.host, name,
+                f->repo, h->status);
+    }
+    if (h->status == 429 || h->status == 503) {
+        f->op.err.retry_after = rules_retry_after(http_field(h, "Retry-After"), clock_wall_s());
     }
 }
 
 static bool is_redirect(int status)
 {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* Whether a redirect led to storage whose signature has expired: the registry signs another. */
+static bool has_expired(const struct fetch *f, int status)
+{
+    return !at_home(f) && !f->restarted && (status == 400 || status == 401 || status == 403);
+}
+
+static const struct step *judge(struct fetch *f, const struct http_head *h)
+{
+    bool ranged = f->question.from > 0 || f->question.to != UINT64_MAX;
+
+    if (f->probing) {
+        return h->status == 401 ? challenged(f, h) : not_authorized(f);
+    }
+    if (h->status == 200 || (h->status == 206 && ranged)) {
+        return ready(f, h);
+    }
+    if (is_redirect(h->status)) {
+        return redirected(f, h);
+    }
+    if (has_expired(f, h->status)) {
+        f->restarted = true;
+        make_url(f);
+        return &S_send;
+    }
+    if (h->status == 401 && at_home(f)) {
+        return challenged(f, h);
+    }
+    refused(f, h);
+    return &S_next;
 }
 
 static const struct step *step_head(struct op *op)
@@ -570,23 +657,10 @@ static const struct step *step_head(struct op *op)
     }
     h = http_call_head(f->call);
     note_rate_limit(f, h);
-    if (h->status == 200 || h->status == 206) {
-        return ready(f, h);
+    if (at_home(f)) {
+        atomic_store(&f->endpoint->is_private, !http_call_is_public(f->call));
     }
-    if (is_redirect(h->status)) {
-        return redirected(f, h);
-    }
-    if (f->redirects > 0 && !f->restarted &&
-        (h->status == 400 || h->status == 401 || h->status == 403)) {
-        f->restarted = true; /* a signature that has expired: the registry signs another */
-        make_url(f);
-        return &S_send;
-    }
-    if (h->status == 401 && f->redirects == 0) {
-        return challenged(f, h);
-    }
-    refused(f, h);
-    return &S_next;
+    return judge(f, h);
 }
 
 /* --- from one endpoint to the next ---------------------------------------------------------- */
@@ -621,7 +695,7 @@ static const struct step *step_next(struct op *op)
     f->call = NULL;
     if (weight(err.code) == 3) {
         count(upstream_errors);
-        if (err.code != ERR_TOO_MANY) {
+        if (err.code != ERR_TOO_MANY && at_home(f)) {
             endpoint_failed(f->endpoint, loop_now(op->loop));
         }
     }

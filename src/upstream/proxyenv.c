@@ -1,8 +1,8 @@
 /* upstream/proxyenv.c - which origin goes through which proxy. */
 #include "upstream/proxyenv.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
+#include "net/address.h"
+
 #include <stdlib.h>
 #include <strings.h>
 
@@ -29,11 +29,33 @@ static char *env_url(const char *upper, const char *lower)
     return url;
 }
 
-void proxyenv_read(struct proxyenv *p)
+static int check_url(const char *name, const char *url, struct err *err)
+{
+    struct http_url parsed;
+    const char *why;
+
+    if (url == NULL) {
+        return 0;
+    }
+    if (!http_url_parse(slice_str(url), &parsed, &why)) {
+        return err_set(err, ERR_CONFIG, "%s must be http://[USER:PASSWORD@]HOST:PORT: %s", name,
+                       why);
+    }
+    if (parsed.origin.tls) {
+        return err_set(err, ERR_CONFIG, "%s: proxies are spoken to by http:// only", name);
+    }
+    return 0;
+}
+
+int proxyenv_read(struct proxyenv *p, struct err *err)
 {
     p->https = env_url("HTTPS_PROXY", "https_proxy");
     p->http = env_url("HTTP_PROXY", "http_proxy");
     p->no_proxy = env_either("NO_PROXY", "no_proxy");
+    if (check_url("HTTPS_PROXY", p->https, err) < 0) {
+        return -1;
+    }
+    return check_url("HTTP_PROXY", p->http, err);
 }
 
 void proxyenv_free(struct proxyenv *p)
@@ -44,49 +66,35 @@ void proxyenv_free(struct proxyenv *p)
     *p = (struct proxyenv){0};
 }
 
-/* An address as bytes: 4 or 16 of them, 0 where `host` is none. */
-static size_t address_bytes(struct slice host, unsigned char out[16])
+static bool parse_address(struct slice host, struct address *ret)
 {
-    char text[64];
+    char text[ADDRESS_TEXT_MAX];
 
-    if (!slice_copy(host, text, sizeof(text))) {
-        return 0;
+    if (host.len > 2 && host.p[0] == '[' && host.p[host.len - 1] == ']') {
+        host = slice_sub(host, 1, host.len - 1);
     }
-    if (inet_pton(AF_INET, text, out) == 1) {
-        return 4;
-    }
-    return inet_pton(AF_INET6, text, out) == 1 ? 16 : 0;
+    return slice_copy(host, text, sizeof(text)) && address_parse(text, ret);
 }
 
 static bool is_loopback(const char *host)
 {
-    unsigned char a[16];
-    size_t n = address_bytes(slice_str(host), a);
-    static const unsigned char V6_LOOPBACK[16] = {[15] = 1};
+    struct address a;
 
-    return strcasecmp(host, "localhost") == 0 || (n == 4 && a[0] == 127) ||
-           (n == 16 && memcmp(a, V6_LOOPBACK, 16) == 0);
+    return strcasecmp(host, "localhost") == 0 ||
+           (address_parse(host, &a) && address_is_loopback(&a));
 }
 
 /* "10.0.0.0/8" */
 static bool in_network(struct slice entry, const char *host)
 {
     size_t slash = slice_find(entry, '/');
-    unsigned char net[16];
-    unsigned char a[16];
+    struct address net;
+    struct address a;
     uint64_t bits;
-    size_t n = address_bytes(slice_sub(entry, 0, slash), net);
 
-    if (n == 0 || address_bytes(slice_str(host), a) != n ||
-        !slice_u64(slice_from(entry, slash + 1), &bits) || bits > 8 * n) {
-        return false;
-    }
-    for (size_t i = 0; i < bits; i++) {
-        if (((net[i / 8] ^ a[i / 8]) >> (7 - i % 8) & 1) != 0) {
-            return false;
-        }
-    }
-    return true;
+    return parse_address(slice_sub(entry, 0, slash), &net) && address_parse(host, &a) &&
+           slice_u64(slice_from(entry, slash + 1), &bits) && bits <= net.size * 8u &&
+           address_in(&a, &net, (unsigned)bits);
 }
 
 /* "example.com" is the name and what lies below it, ".example.com" only what lies below. */
@@ -107,6 +115,8 @@ static bool name_matches(struct slice entry, struct slice host)
 static bool entry_matches(struct slice entry, const struct http_origin *o)
 {
     size_t colon = slice_rfind(entry, ':');
+    struct address a;
+    struct address b;
     uint64_t port;
 
     if (slice_is(entry, "*")) {
@@ -115,12 +125,15 @@ static bool entry_matches(struct slice entry, const struct http_origin *o)
     if (slice_find(entry, '/') < entry.len) {
         return in_network(entry, o->host);
     }
-    if (colon < entry.len && slice_find(entry, ':') == colon &&
+    if (colon < entry.len && (slice_find(entry, ':') == colon || entry.p[colon - 1] == ']') &&
         slice_u64(slice_from(entry, colon + 1), &port)) {
         if (port != o->port) {
             return false;
         }
         entry = slice_sub(entry, 0, colon);
+    }
+    if (parse_address(entry, &a)) {
+        return address_parse(o->host, &b) && address_in(&a, &b, b.size * 8u);
     }
     return name_matches(entry, slice_str(o->host));
 }

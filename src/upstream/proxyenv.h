@@ -7,6 +7,7 @@
 #ifndef UPSTREAM_PROXYENV_H
 #define UPSTREAM_PROXYENV_H
 
+#include "base/err.h"
 #include "http/url.h"
 
 /* Owner: the caller, by proxyenv_free(). */
@@ -16,8 +17,10 @@ struct proxyenv {
     char *no_proxy;
 };
 
-/* Reads the environment; upper case first. A value without a scheme is taken as http://. */
-void proxyenv_read(struct proxyenv *p);
+/* Reads the environment; upper case first. A value without a scheme is taken as http://. -1 with
+ * ERR_CONFIG for a proxy that we cannot speak to (https, socks) or a broken URL; the text does not
+ * repeat it, because it may hold a password. *p can be freed in any case. */
+int proxyenv_read(struct proxyenv *p, struct err *err) MUST_CHECK;
 void proxyenv_free(struct proxyenv *p);
 
 /* The proxy's URL for this origin, or NULL: direct. Loopback hosts are always direct. */

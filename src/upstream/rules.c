@@ -1,7 +1,8 @@
 /* upstream/rules.c - the rules, as pure functions. */
 #include "upstream/rules.h"
 
-#include <arpa/inet.h>
+#include "net/address.h"
+
 #include <stdio.h>
 #include <strings.h>
 #include <time.h>
@@ -17,28 +18,14 @@ static const struct {
     {"registry.gitlab.com", "gitlab.com"},
 };
 
-static bool v4_is_private(uint32_t a)
-{
-    return a >> 24 == 127 || a >> 24 == 10 || a >> 20 == 0xac1 || a >> 16 == 0xc0a8 ||
-           a >> 16 == 0xa9fe || a >> 24 == 0;
-}
-
 bool rules_host_is_private(const char *host)
 {
-    struct in6_addr v6;
-    struct in_addr v4;
+    struct address a;
 
     if (strcmp(host, "localhost") == 0 || slice_ends(slice_str(host), ".localhost")) {
         return true;
     }
-    if (inet_pton(AF_INET, host, &v4) == 1) {
-        return v4_is_private(ntohl(v4.s_addr));
-    }
-    if (inet_pton(AF_INET6, host, &v6) == 1) {
-        return IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_LINKLOCAL(&v6) ||
-               (v6.s6_addr[0] & 0xfe) == 0xfc;
-    }
-    return false;
+    return address_parse(host, &a) && !address_is_public(&a);
 }
 
 static bool is_listed(const char *const *list, size_t n, const char *host)
@@ -64,7 +51,8 @@ static bool is_built_in(const char *upstream, const char *host)
 int rules_realm(const struct rules *r, const struct http_origin *realm, bool *ret_public_only,
                 struct err *err)
 {
-    bool same = strcasecmp(realm->host, r->endpoint->host) == 0;
+    bool same = strcasecmp(realm->host, r->endpoint->host) == 0 ||
+                strcasecmp(realm->host, r->upstream) == 0;
     bool listed = is_listed(r->trusted_realms, r->n_trusted_realms, realm->host);
 
     if (!same && !listed && !is_built_in(r->upstream, realm->host)) {
@@ -77,7 +65,7 @@ int rules_realm(const struct rules *r, const struct http_origin *realm, bool *re
         return err_set(err, ERR_UPSTREAM_REFUSED, "%s wants tokens from %s without TLS",
                        r->upstream, realm->host);
     }
-    *ret_public_only = !same && !listed && !rules_host_is_private(r->endpoint->host);
+    *ret_public_only = !same && !listed && !r->is_private;
     return 0;
 }
 
@@ -91,7 +79,7 @@ int rules_redirect(const struct rules *r, const struct http_origin *from,
         return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s redirects from https to http (%s)",
                        r->upstream, to->host);
     }
-    *ret_public_only = !same && !listed && !rules_host_is_private(r->endpoint->host);
+    *ret_public_only = !same && !listed && !r->is_private;
     return 0;
 }
 

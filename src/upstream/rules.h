@@ -18,9 +18,10 @@ struct rules {
     size_t n_trusted_realms;
     const char *const *redirect_hosts;
     size_t n_redirect_hosts;
+    bool is_private; /* the endpoint's own address is not public: it may lead to private ones */
 };
 
-/* Whether a host, as written, is loopback or of a private network ("localhost" or an address). */
+/* Whether a host, as written, is "localhost" or an address that is not public (net/address.h). */
 bool rules_host_is_private(const char *host);
 
 /* Whether our credential, or an anonymous question for a token, may go to this realm. 0 with

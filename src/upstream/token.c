@@ -5,6 +5,7 @@
  */
 #include "upstream/token.h"
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/map.h"
 #include "http/client.h"
@@ -47,6 +48,7 @@ struct token {
     char *service;
     char *scope;
     struct http_call *call;
+    struct timer timer; /* the whole question: a body that drips would hold all who wait */
     struct buf body;
 
     char *text;
@@ -69,6 +71,7 @@ static void token_free(struct token *t)
 {
     op_cancel(&t->op);
     http_call_free(t->call);
+    timer_fini(&t->timer);
     buf_free(&t->body);
     bell_fini(&t->bell);
     if (t->text != NULL) {
@@ -149,8 +152,16 @@ static void token_ended(struct op *op)
 
     http_call_free(t->call);
     t->call = NULL;
+    timer_fini(&t->timer);
     buf_free(&t->body);
     token_unref(t);
+}
+
+static void token_late(struct timer *timer)
+{
+    struct token *t = container_of(timer, struct token, timer);
+
+    op_abort(&t->op, ERR_TIMEOUT, "the token server did not answer in time");
 }
 
 static struct token *token_new(struct token_table *table, const struct token_question *q, char *key)
@@ -211,6 +222,8 @@ struct token *token_get(const struct token_question *q, struct loop *l)
     }
     pthread_mutex_unlock(&table->lock);
     if (made) {
+        timer_init(&t->timer, l, token_late);
+        timer_set(&t->timer, limits.connect + limits.tls + limits.upstream_headers);
         op_start(&t->op, l, &S_send, &S_failed, token_ended);
     } else {
         free(key);
@@ -329,11 +342,31 @@ static const struct step *step_send(struct op *op)
     return &S_head;
 }
 
+static const struct step *token_refused(struct token *t, const struct http_head *h)
+{
+    const char *name = t->upstream->name;
+    struct err err = {0};
+
+    if (h->status == 429 || h->status >= 500) {
+        count(upstream_errors);
+        err_set(&err, h->status == 429 ? ERR_TOO_MANY : ERR_UPSTREAM_DOWN,
+                "%s: token server answers %d", name, h->status);
+        err.retry_after = rules_retry_after(http_field(h, "Retry-After"), clock_wall_s());
+    } else if (h->status / 100 == 3) {
+        err_set(&err, ERR_UPSTREAM_PROTOCOL, "%s: token server redirects, which is not followed",
+                name);
+    } else {
+        err_set(&err, ERR_UPSTREAM_REFUSED, "%s: token server answers %d%s", name, h->status,
+                t->upstream->credential != 0 ? "; check the credentials configured for it" : "");
+    }
+    return op_fail_with(&t->op, &err);
+}
+
 static const struct step *step_head(struct op *op)
 {
     struct token *t = token_of(op);
     struct err err = {0};
-    int status;
+    const struct http_head *h;
 
     switch (http_call_poll(t->call, &err)) {
     case HTTP_CALL_NOT_YET:
@@ -345,18 +378,8 @@ static const struct step *step_head(struct op *op)
     case HTTP_CALL_HEAD:
         break;
     }
-    status = http_call_head(t->call)->status;
-    if (status == 200) {
-        return &S_body;
-    }
-    if (status == 429 || status >= 500) {
-        count(upstream_errors);
-        return op_fail(op, status == 429 ? ERR_TOO_MANY : ERR_UPSTREAM_DOWN,
-                       "%s: token server answers %d", t->upstream->name, status);
-    }
-    return op_fail(op, ERR_UPSTREAM_REFUSED, "%s: token server answers %d%s", t->upstream->name,
-                   status,
-                   t->upstream->credential != 0 ? "; check the credentials configured for it" : "");
+    h = http_call_head(t->call);
+    return h->status == 200 ? &S_body : token_refused(t, h);
 }
 
 static void publish(struct token *t, enum token_state state)

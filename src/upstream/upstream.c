@@ -1,6 +1,7 @@
 /* upstream/upstream.c - the list of upstreams. */
 #include "upstream/upstream_impl.h"
 
+#include "http/basic.h"
 #include "net/tls.h"
 
 #include <stdio.h>
@@ -85,8 +86,19 @@ static int upstream_init(struct upstream *u, const struct upstream_options *o, s
     if (add_endpoints(u, o, err) < 0) {
         return -1;
     }
+    if (o->ca_file == NULL && !o->insecure) {
+        return 0; /* the client's own trust: the system's CAs are not loaded once an upstream */
+    }
     u->trust = tls_trust_new(o->ca_file, o->insecure, err);
     return u->trust == NULL ? err_wrap(err, "upstream %s", o->name) : 0;
+}
+
+static void free_secret(char *s)
+{
+    if (s != NULL) {
+        explicit_bzero(s, strlen(s));
+    }
+    free(s);
 }
 
 static void upstream_fini(struct upstream *u)
@@ -99,8 +111,8 @@ static void upstream_fini(struct upstream *u)
     free_list(u->redirect_hosts, u->n_redirect_hosts);
     free(u->name);
     free(u->user);
-    free(u->password);
-    free(u->identity_token);
+    free_secret(u->password);
+    free_secret(u->identity_token);
 }
 
 struct upstreams *upstreams_new(const struct upstream_options *options, size_t n,
@@ -111,7 +123,10 @@ struct upstreams *upstreams_new(const struct upstream_options *options, size_t n
     all->client = client;
     all->list = xcalloc(n, sizeof(*all->list));
     all->tokens = token_table_new();
-    proxyenv_read(&all->proxyenv);
+    if (proxyenv_read(&all->proxyenv, err) < 0) {
+        upstreams_free(all);
+        return NULL;
+    }
     for (size_t i = 0; i < n; i++) {
         struct upstream *u = &all->list[i];
 
@@ -166,37 +181,13 @@ struct rules upstream_rules(const struct upstream *u, const struct endpoint *e)
         .n_trusted_realms = u->n_trusted_realms,
         .redirect_hosts = u->redirect_hosts,
         .n_redirect_hosts = u->n_redirect_hosts,
+        .is_private = atomic_load(&e->is_private),
     };
-}
-
-static void base64(const unsigned char *p, size_t n, struct buf *out)
-{
-    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16;
-        char four[4];
-
-        v |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
-        v |= i + 2 < n ? p[i + 2] : 0;
-        four[0] = DIGITS[v >> 18];
-        four[1] = DIGITS[v >> 12 & 63];
-        four[2] = i + 1 < n ? DIGITS[v >> 6 & 63] : '=';
-        four[3] = i + 2 < n ? DIGITS[v & 63] : '=';
-        buf_append(out, four, 4);
-    }
 }
 
 void upstream_basic(const struct upstream *u, struct buf *out)
 {
-    char *plain;
-
-    if (u->password == NULL) {
-        return;
+    if (u->password != NULL) {
+        http_basic(out, slice_str(u->user == NULL ? "" : u->user), slice_str(u->password));
     }
-    plain = xasprintf("%s:%s", u->user == NULL ? "" : u->user, u->password);
-    buf_str(out, "Basic ");
-    base64((const unsigned char *)plain, strlen(plain), out);
-    explicit_bzero(plain, strlen(plain));
-    free(plain);
 }

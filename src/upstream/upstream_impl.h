@@ -20,7 +20,7 @@ struct upstream {
     char *password;
     char *identity_token;
     uint64_t credential;
-    struct tls_trust *trust;
+    struct tls_trust *trust; /* NULL: the client's, which is the system's CAs */
     const char **trusted_realms;
     size_t n_trusted_realms;
     const char **redirect_hosts;
