@@ -1,115 +1,313 @@
-/* store/budget.c - the rule, and the figures it is fed with. */
+/* store/budget.c - counts of bytes, and what the disk says. */
 #include "store/budget.h"
 
 #include "base/clock.h"
+#include "store/inner.h"
 
+#include <stdlib.h>
 #include <sys/statvfs.h>
 
 #define ASK_MS 1000
 
-void budget_init(struct budget *b, const struct store_options *options, int fd, uint64_t held)
+/* Owner: budget.handed. */
+struct handed {
+    struct map_node node;
+    struct digest digest;
+    uint64_t size;
+    uint64_t backed;
+};
+
+struct budget *budget_new(const struct store_options *options, int dir_fd)
 {
-    *b = (struct budget){
-        .fd = fd,
-        .max_size = options->max_percent != 0 ? UINT64_MAX : options->max_size,
-        .max_percent = options->max_percent,
-        .min_free = options->min_free,
-        .min_free_percent = options->min_free_percent,
-        .held = held,
-    };
+    struct budget *b = xnew(struct budget);
+
+    b->options = *options;
+    b->dir_fd = dir_fd;
     pthread_mutex_init(&b->lock, NULL);
+    map_init(&b->handed);
+    return b;
 }
 
-void budget_fini(struct budget *b)
+static void collect(struct map_node *node, void *arg)
 {
-    pthread_mutex_destroy(&b->lock);
+    struct map_node **first = arg;
+
+    node->next = *first; /* the table is on its way out */
+    *first = node;
 }
 
-static uint64_t percent_of(uint64_t n, unsigned percent)
+void budget_free(struct budget *b)
+{
+    struct map_node *first = NULL;
+
+    if (b == NULL) {
+        return;
+    }
+    map_each(&b->handed, collect, &first);
+    map_fini(&b->handed);
+    while (first != NULL) {
+        struct map_node *next = first->next;
+
+        free(container_of(first, struct handed, node));
+        first = next;
+    }
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
+/* --- sums; under the lock ------------------------------------------------------------------ */
+
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static uint64_t blobs(const struct budget *b)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < BLOB_CLASSES; i++) {
+        n += b->totals.bytes[i];
+    }
+    return n;
+}
+
+/* Of n, without overflow. */
+static uint64_t percent(uint64_t n, unsigned percent)
 {
     return n / 100 * percent + n % 100 * percent / 100;
 }
 
-uint64_t budget_rule(const struct budget *b, uint64_t held, uint64_t fs_size, uint64_t fs_free)
+/* What is free, less what has been promised of it. */
+static uint64_t free_now(const struct budget *b)
 {
-    uint64_t keep_free =
-        b->min_free_percent != 0 ? percent_of(fs_size, b->min_free_percent) : b->min_free;
-    uint64_t all = held + fs_free < held ? UINT64_MAX : held + fs_free;
-    uint64_t limit = all > keep_free ? all - keep_free : 0;
-    uint64_t share = b->max_percent != 0 ? percent_of(all, b->max_percent) : b->max_size;
-
-    return share < limit ? share : limit;
+    return minus(b->free, b->since);
 }
 
-/* Caller has the lock. */
-static void budget_ask(struct budget *b)
+/* What Larder holds on the disk plus what is free there: what a percentage is of. */
+static uint64_t whole(const struct budget *b)
+{
+    return blobs(b) + b->parked + b->reserved + free_now(b);
+}
+
+static uint64_t max_now(const struct budget *b)
+{
+    if (b->options.max_percent == 0) {
+        return b->options.max_size;
+    }
+    return percent(whole(b), b->options.max_percent);
+}
+
+static uint64_t min_free_now(const struct budget *b)
+{
+    if (b->options.min_free_percent == 0) {
+        return b->options.min_free;
+    }
+    return percent(whole(b), b->options.min_free_percent);
+}
+
+static bool fits(const struct budget *b, uint64_t size, uint64_t backed)
+{
+    uint64_t held = blobs(b) + b->parked + b->reserved;
+    uint64_t max = max_now(b);
+
+    return held <= max && size <= max - held &&
+           minus(size, backed) <= minus(free_now(b), min_free_now(b));
+}
+
+static void settle(struct budget *b, uint64_t size, uint64_t backed)
+{
+    b->reserved = minus(b->reserved, size);
+    b->backed = minus(b->backed, backed);
+}
+
+/* --- the disk ------------------------------------------------------------------------------ */
+
+/* Asks the disk where the last answer is a second old. Reservations that are not on the disk yet
+ * are taken off, so that the same byte is not promised twice. */
+static void refresh(struct budget *b, bool again)
 {
     uint64_t now = clock_mono_ms();
-    struct statvfs st;
+    struct statvfs v;
 
-    if ((b->asked_ms != 0 && now - b->asked_ms < ASK_MS) || fstatvfs(b->fd, &st) < 0) {
+    if (!again && b->asked_ms != 0 && now - b->asked_ms < ASK_MS) {
         return;
     }
+    pthread_mutex_unlock(&b->lock);
+    if (fstatvfs(b->dir_fd, &v) < 0) {
+        v.f_bavail = 0;
+        v.f_frsize = 1;
+    }
+    pthread_mutex_lock(&b->lock);
+    b->free = minus((uint64_t)v.f_bavail * v.f_frsize, minus(b->reserved, b->backed));
+    b->since = 0;
     b->asked_ms = now;
-    b->fs_size = (uint64_t)st.f_blocks * st.f_frsize;
-    b->fs_free = (uint64_t)st.f_bavail * st.f_frsize;
 }
 
-static uint64_t limit_now(struct budget *b)
+bool budget_reserve(struct budget *b, uint64_t size, uint64_t backed)
 {
-    budget_ask(b);
-    return budget_rule(b, b->held, b->fs_size, b->fs_free);
-}
-
-bool budget_reserve(struct budget *b, uint64_t size)
-{
-    uint64_t used;
-    bool fits;
+    bool good;
 
     pthread_mutex_lock(&b->lock);
-    used = b->held + b->reserved;
-    fits = used + size >= used && used + size <= limit_now(b);
-    if (fits) {
+    refresh(b, false);
+    good = fits(b, size, backed);
+    if (!good) {
+        refresh(b, true);
+        good = fits(b, size, backed);
+    }
+    if (good) {
         b->reserved += size;
+        b->backed += backed;
+        b->since += minus(size, backed);
     }
     pthread_mutex_unlock(&b->lock);
-    return fits;
+    return good;
 }
 
-void budget_release(struct budget *b, uint64_t size)
+void budget_release(struct budget *b, uint64_t size, uint64_t backed)
 {
     pthread_mutex_lock(&b->lock);
-    b->reserved = b->reserved > size ? b->reserved - size : 0;
+    settle(b, size, backed);
     pthread_mutex_unlock(&b->lock);
 }
 
-void budget_add(struct budget *b, int64_t bytes)
+void budget_back(struct budget *b, uint64_t bytes)
 {
     pthread_mutex_lock(&b->lock);
-    if (bytes < 0 && b->held < (uint64_t)-bytes) {
-        b->held = 0;
-    } else {
-        b->held += (uint64_t)bytes;
+    b->backed += bytes;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* --- handing over -------------------------------------------------------------------------- */
+
+static bool same_digest(const struct map_node *node, const void *key)
+{
+    const struct handed *h = (const void *)node; /* its first member */
+
+    return digest_equal(&h->digest, key);
+}
+
+static void unhand(struct budget *b, const struct digest *d)
+{
+    struct map_node *node = map_find(&b->handed, digest_hash(d), same_digest, d);
+    struct handed *h;
+
+    if (node == NULL) {
+        return;
+    }
+    h = container_of(node, struct handed, node);
+    map_remove(&b->handed, node);
+    settle(b, h->size, h->backed);
+    free(h);
+}
+
+void budget_hand(struct budget *b, const struct digest *d, uint64_t size, uint64_t backed)
+{
+    struct handed *h = xnew(struct handed);
+
+    h->digest = *d;
+    h->size = size;
+    h->backed = backed;
+    pthread_mutex_lock(&b->lock);
+    unhand(b, d);
+    map_insert(&b->handed, digest_hash(d), &h->node);
+    pthread_mutex_unlock(&b->lock);
+}
+
+void budget_unhand(struct budget *b, const struct digest *d)
+{
+    pthread_mutex_lock(&b->lock);
+    unhand(b, d);
+    pthread_mutex_unlock(&b->lock);
+}
+
+void budget_recorded(struct budget *b, const struct record_totals *totals, const struct digest *d,
+                     size_t n)
+{
+    pthread_mutex_lock(&b->lock);
+    b->totals = *totals;
+    for (size_t i = 0; i < n; i++) {
+        unhand(b, &d[i]);
     }
     pthread_mutex_unlock(&b->lock);
 }
+
+bool budget_is_owed(struct budget *b)
+{
+    bool owed;
+
+    pthread_mutex_lock(&b->lock);
+    owed = b->handed.count > 0;
+    pthread_mutex_unlock(&b->lock);
+    return owed;
+}
+
+void budget_park(struct budget *b, uint64_t bytes)
+{
+    pthread_mutex_lock(&b->lock);
+    b->parked += bytes;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void budget_unpark(struct budget *b, uint64_t bytes)
+{
+    pthread_mutex_lock(&b->lock);
+    b->parked = minus(b->parked, bytes);
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* --- questions ----------------------------------------------------------------------------- */
 
 uint64_t budget_held(struct budget *b)
 {
-    uint64_t held;
+    uint64_t n;
 
     pthread_mutex_lock(&b->lock);
-    held = b->held;
+    n = blobs(b) + b->parked;
     pthread_mutex_unlock(&b->lock);
-    return held;
+    return n;
 }
 
-uint64_t budget_limit(struct budget *b)
+/* No more than there is room for, whatever was asked for. */
+uint64_t budget_max(struct budget *b)
 {
-    uint64_t limit;
+    uint64_t room;
+    uint64_t max;
 
     pthread_mutex_lock(&b->lock);
-    limit = limit_now(b);
+    refresh(b, false);
+    room = minus(whole(b), min_free_now(b));
+    max = max_now(b);
     pthread_mutex_unlock(&b->lock);
-    return limit;
+    return max < room ? max : room;
+}
+
+struct record_totals budget_totals(struct budget *b)
+{
+    struct record_totals t;
+
+    pthread_mutex_lock(&b->lock);
+    t = b->totals;
+    pthread_mutex_unlock(&b->lock);
+    return t;
+}
+
+bool store_reserve(struct store *s, uint64_t size)
+{
+    return budget_reserve(s->budget, size, 0);
+}
+
+void store_release(struct store *s, uint64_t size)
+{
+    budget_release(s->budget, size, 0);
+}
+
+uint64_t store_bytes(const struct store *s)
+{
+    return budget_held(s->budget);
+}
+
+uint64_t store_budget(const struct store *s)
+{
+    return budget_max(s->budget);
 }

@@ -1,44 +1,58 @@
 /*
- * store/budget.h - how many bytes may be kept: cache.max_size and cache.min_free.
+ * store/budget.h - how much the store holds, and whether more may come.
  *
- * Any thread: one small lock; the file system is asked at most once a second.
+ *     held = blobs in the index + partial files that nobody writes + what is reserved
+ *
+ * A reservation covers a download from its opening to the commit that records the blob; it then
+ * turns into bytes of the index under one lock, so that nothing counts twice or not at all.
  */
 #ifndef STORE_BUDGET_H
 #define STORE_BUDGET_H
 
-#include "store/store.h"
+#include "base/map.h"
+#include "store/record.h"
 
 #include <pthread.h>
 
-/* Owner: the store. */
+/* Owner: the store. Thread: any; all under `lock`, statvfs() outside of it. */
 struct budget {
     pthread_mutex_t lock;
-    int fd; /* a folder on the file system; borrowed */
-    uint64_t max_size;
-    unsigned max_percent;
-    uint64_t min_free;
-    unsigned min_free_percent;
-    uint64_t held;     /* bytes of whole blobs */
-    uint64_t reserved; /* by what is under way */
-    uint64_t asked_ms; /* when the file system was last asked; 0: never */
-    uint64_t fs_size;
-    uint64_t fs_free;
+    struct store_options options;
+    int dir_fd;
+    struct record_totals totals; /* of the index, as committed */
+    uint64_t parked;             /* bytes of partial files that nobody writes */
+    uint64_t reserved;
+    uint64_t backed;   /* bytes of what is reserved that are on the disk already */
+    uint64_t since;    /* reserved since the disk was asked */
+    uint64_t asked_ms; /* when that was; 0: never */
+    uint64_t free;     /* what it then said, less what was reserved and not written */
+    struct map handed; /* reservations of blobs that are being recorded, by digest */
 };
 
-void budget_init(struct budget *b, const struct store_options *options, int fd, uint64_t held);
-void budget_fini(struct budget *b);
+/* `dir_fd` stays the caller's. */
+struct budget *budget_new(const struct store_options *options, int dir_fd);
+void budget_free(struct budget *b);
 
-/* Whole blobs came (or, negative, went). */
-void budget_add(struct budget *b, int64_t bytes);
-bool budget_reserve(struct budget *b, uint64_t size) MUST_CHECK;
-void budget_release(struct budget *b, uint64_t size);
+/* Reserves `size` bytes of which `backed` are on the disk already. */
+bool budget_reserve(struct budget *b, uint64_t size, uint64_t backed) MUST_CHECK;
+void budget_release(struct budget *b, uint64_t size, uint64_t backed);
+/* That many more bytes of a reservation are on the disk. */
+void budget_back(struct budget *b, uint64_t bytes);
+/* A reservation passes to the commit that will record the blob. */
+void budget_hand(struct budget *b, const struct digest *d, uint64_t size, uint64_t backed);
+/* Ends it without a commit: nothing was recorded in time, or it begins anew. */
+void budget_unhand(struct budget *b, const struct digest *d);
+/* A commit: these blobs were recorded, and this is what the index holds now. */
+void budget_recorded(struct budget *b, const struct record_totals *totals, const struct digest *d,
+                     size_t n);
+/* Whether a blob was handed over and never recorded: the index does not know of its file. */
+bool budget_is_owed(struct budget *b);
+/* Partial files: one that nobody writes any more, or that is written again. */
+void budget_park(struct budget *b, uint64_t bytes);
+void budget_unpark(struct budget *b, uint64_t bytes);
+
 uint64_t budget_held(struct budget *b);
-/* The most that may be held now. */
-uint64_t budget_limit(struct budget *b);
-
-/* The pure rule: what may be held where `held` bytes are, of a file system of which `fs_free` of
- * `fs_size` bytes are free. Percent is of what is held plus what is free (max_percent), and of the
- * file system (min_free_percent). */
-uint64_t budget_rule(const struct budget *b, uint64_t held, uint64_t fs_size, uint64_t fs_free);
+uint64_t budget_max(struct budget *b);
+struct record_totals budget_totals(struct budget *b);
 
 #endif

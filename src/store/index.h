@@ -2,8 +2,9 @@
  * store/index.h - typed questions to the index and typed changes of it.
  *
  * Reading: index_read_begin() on any thread, questions, index_read_end() before the function
- * returns to the loop; everything is copied out. Changing: an index_write is queued to the one writer thread, which
- * calls apply() with others in one transaction and done() after the commit (group commit).
+ * returns to the loop; everything is copied out. Changing: an index_write is queued to the one
+ * writer thread, which calls apply() with others in one transaction and done() after the commit
+ * (group commit). A record that cannot be read is logged and counts as absent.
  */
 #ifndef STORE_INDEX_H
 #define STORE_INDEX_H
@@ -13,16 +14,18 @@
 enum index_found { INDEX_FOUND, INDEX_ABSENT, INDEX_FAILED };
 
 enum blob_class { BLOB_LAYER = 0, BLOB_MANIFEST = 1, BLOB_CONFIG = 2, BLOB_OTHER = 3 };
+#define BLOB_CLASSES 4
 
 struct blob_record {
     uint64_t size;
-    int64_t created;   /* wall seconds, as all times here */
+    int64_t created; /* wall seconds, as all times here */
     int64_t used;
     uint32_t hits;
-    uint8_t class;     /* enum blob_class */
+    uint8_t class; /* enum blob_class */
     bool pinned;
     bool synced;
-    uint64_t boot;     /* boot id when it was written; only of interest while !synced */
+    uint64_t boot; /* boot id when it was written, which index_put_blob() fills in; only of
+                        * interest while !synced */
 };
 
 enum member_proof {
@@ -32,27 +35,27 @@ enum member_proof {
 };
 
 struct member_record {
-    uint64_t size;         /* UINT64_MAX: not known */
-    char media_type[128];  /* as served, or as the parent's descriptor says */
-    uint8_t proof;         /* enum member_proof */
-    uint8_t kind;          /* enum child_kind of oci/manifest.h */
-    uint64_t credential;   /* upstream_credential() it was proved with */
+    uint64_t size;        /* UINT64_MAX: not known */
+    char media_type[128]; /* as served, or as the parent's descriptor says */
+    uint8_t proof;        /* enum member_proof */
+    uint8_t kind;         /* enum child_kind of oci/manifest.h */
+    uint64_t credential;  /* upstream_credential() it was proved with */
     int64_t proved;
 };
 
 enum tag_kind { TAG_TAG = 1, TAG_LIST = 2, TAG_REFERRERS = 3 };
 
 struct tag_record {
-    struct digest digest;  /* TAG_LIST, TAG_REFERRERS: of the stored body */
-    int64_t fetched;       /* when this value was first seen */
-    int64_t checked;       /* when upstream last confirmed it */
+    struct digest digest; /* TAG_LIST, TAG_REFERRERS: of the stored body */
+    int64_t fetched;      /* when this value was first seen */
+    int64_t checked;      /* when upstream last confirmed it */
 };
 
 enum repo_kind { REPO_MIRRORED = 1, REPO_HOSTED = 2 };
 
 struct partial_record {
-    uint64_t size;    /* of the blob; UINT64_MAX: not known */
-    uint64_t stored;  /* bytes in the file that were synced */
+    uint64_t size;   /* of the blob; UINT64_MAX: not known */
+    uint64_t stored; /* bytes in the file that were synced */
     int64_t touched;
     size_t state_len; /* saved hash state of exactly `stored` bytes, or 0 */
     unsigned char state[240];
@@ -84,10 +87,12 @@ enum index_found index_get_partial(struct index_read *r, const struct digest *d,
                                    struct partial_record *ret);
 /* Calls f for each repository that has the digest as a member, until it returns false. */
 void index_each_holder(struct index_read *r, const struct digest *d,
-                       bool (*f)(void *arg, uint64_t repo, const struct member_record *m), void *arg);
-/* Tags of a repository greater than `after` ("" from the start) in byte order, until f says false. */
+                       bool (*f)(void *arg, uint64_t repo, const struct member_record *m),
+                       void *arg);
+/* Tags of a repository greater than `after` ("": from the start) in byte order, until f is false. */
 void index_each_tag(struct index_read *r, uint64_t repo, enum tag_kind kind, const char *after,
-                    bool (*f)(void *arg, const char *reference, const struct tag_record *t), void *arg);
+                    bool (*f)(void *arg, const char *reference, const struct tag_record *t),
+                    void *arg);
 enum index_found index_get_repo_name(struct index_read *r, uint64_t repo, enum repo_kind *ret_kind,
                                      char ret_name[512]);
 /* Children of a manifest, as recorded. */
@@ -104,19 +109,22 @@ struct index_write {
     struct list node;
     struct post post;
     struct loop *loop;
-    /* Writer thread. Its puts and deletes have sticky errors: nothing to check. It may run again where
-     * the transaction had to be begun anew. */
+    /* Writer thread. Its puts and deletes have sticky errors: nothing to check. It may run again
+     * where the transaction had to be begun anew. */
     void (*apply)(struct index_write *w, struct index_txn *t);
     /* On `loop`, or on the writer thread where that is NULL, once committed or failed. */
     void (*done)(struct index_write *w);
-    bool lazy;      /* may wait some seconds for company: touches */
-    bool failed;    /* said before done(): nothing of this transaction was kept */
+    bool lazy;   /* may wait some seconds for company: touches */
+    bool failed; /* said before done(): nothing of this transaction was kept */
     struct err err;
 };
 
 void index_write_submit(struct store *s, struct loop *l, struct index_write *w);
 
+/* The blob is here (again). A record that was there keeps when it was created, its hits and its
+ * pin; where it is not synced the boot id is filled in, and it is synced behind the commit. */
 void index_put_blob(struct index_txn *t, const struct digest *d, const struct blob_record *b);
+void index_pin_blob(struct index_txn *t, const struct digest *d, bool pinned);
 void index_del_blob(struct index_txn *t, const struct digest *d); /* bodies, counts too */
 void index_put_body(struct index_txn *t, const struct digest *d, const void *p, size_t n);
 /* The id of the repository, made where there is none. */
@@ -143,8 +151,8 @@ enum index_found index_txn_get_member(struct index_txn *t, uint64_t repo, const 
 enum index_found index_txn_get_tag(struct index_txn *t, uint64_t repo, enum tag_kind kind,
                                    const char *reference, struct tag_record *ret);
 
-/* Counts a use of a blob for eviction: gathered per thread, written lazily, skipped where the last
- * use is younger than 10 min. Loop thread. */
+/* Counts a use of a blob for eviction: gathered, written lazily, skipped where the last use is
+ * younger than 10 min. Any thread. */
 void index_touch_blob(struct store *s, const struct digest *d);
 
 #endif

@@ -1,42 +1,69 @@
 /*
  * store/ingest.h - a blob on its way into the store: a file in ingest/ that becomes one in blobs/.
  *
- * All functions block: pool threads call them. One ingest is used by one thread at a time.
+ *     open -> write... -> commit        the file is the blob
+ *                      -> keep          it waits for a later download (24 h)
+ *                      -> drop          it is gone
+ *
+ * All functions block: pool threads call them. One ingest is used by one thread at a time, except
+ * that several may write to different places of it.
  */
 #ifndef STORE_INGEST_H
 #define STORE_INGEST_H
 
 #include "store/index.h"
 
+#include <stdatomic.h>
+
+/* How long a partial file waits. */
+#define PARTIAL_S (24 * 3600)
+
+#define INGEST_NAME_MAX 160
+
+struct claim;
+
+/* Owner: whoever embeds it. Thread: see above. */
 struct ingest {
     struct store *store;
     struct digest digest;
-    int fd;            /* read and write; owned */
+    int fd;            /* read and write; owned; -1: not open */
     uint64_t reserved; /* with store_reserve() */
     uint64_t resumed;  /* bytes that an earlier download left, hashed in `partial.state` */
     struct partial_record partial;
-    char name[160];    /* within ingest/ */
+    char name[INGEST_NAME_MAX]; /* within ingest/; "": not there any more */
+    struct claim *claim;
+    bool allocated;          /* the disk has set `reserved` bytes aside */
+    _Atomic uint64_t grown;  /* reserved besides, where more came than was said */
+    _Atomic uint64_t backed; /* of all that is reserved, bytes that the disk has set aside */
 };
 
 /* Opens the file for a download of `digest`, of `size` bytes (UINT64_MAX: not known), which are
  * reserved and allocated ahead. With `resume`, what an earlier download left is taken up
- * (in->resumed > 0). -1: ERR_NO_SPACE (budget, min_free or the disk itself), ERR_STORE. */
+ * (in->resumed > 0). -1: ERR_NO_SPACE (budget, min_free or the disk itself), ERR_STORE; nothing is
+ * to be dropped then. */
 int ingest_open(struct ingest *in, struct store *s, const struct digest *d, uint64_t size,
                 bool resume, struct err *err) MUST_CHECK;
-/* Writes; starts write-back every 8 MiB so that the last sync is short. -1: ERR_NO_SPACE, ERR_STORE. */
-int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset, struct err *err)
-    MUST_CHECK;
+/* Writes; starts write-back every 8 MiB so that the last sync is short, and reserves what comes
+ * beyond the size that was said. -1: ERR_NO_SPACE, ERR_STORE. */
+int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset,
+                 struct err *err) MUST_CHECK;
 /* Empties the file: the download starts over. */
 int ingest_restart(struct ingest *in, struct err *err) MUST_CHECK;
-/* The bytes are the digest: moves the file to blobs/, size cut to `size`; with `sync`, on disk before it returns (file
- * and folder). The descriptor stays open for readers and is the caller's from here: in->fd is kept.
- * The caller records it in the index (synced = `sync`) and closes. */
+/* The bytes are the digest: moves the file to blobs/, size cut to `size`; with `sync`, on disk
+ * before it returns (file and folder). The descriptor stays open for readers and is the caller's
+ * from here: in->fd is kept. The caller records it in the index (synced = `sync`) and closes. The
+ * reservation is the store's from here and ends with that record: in->reserved is 0. Where it
+ * fails, the caller drops. */
 int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err) MUST_CHECK;
 /* Stops, keeping what is there for a later download: synced up to `stored`, whose hash state is
- * `state`; the caller puts the partial_record that this fills. */
+ * `state`; the caller puts the partial_record that this fills. Where it fails, as it does where
+ * another ingest of the digest holds its name, the caller drops. */
 int ingest_keep(struct ingest *in, uint64_t size, uint64_t stored, const void *state,
                 size_t state_len, struct partial_record *ret, struct err *err) MUST_CHECK;
-/* Stops and removes the file. */
+/* Stops and removes the file. Harmless after any of the ends. */
 void ingest_drop(struct ingest *in);
+
+/* The name of the file that a later download of the digest takes up; gives out. */
+const char *ingest_file_name(const struct digest *d, char out[INGEST_NAME_MAX]);
 
 #endif

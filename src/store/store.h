@@ -14,25 +14,28 @@ struct store;
 
 struct store_options {
     const char *dir;
-    uint64_t max_size;      /* bytes, or UINT64_MAX */
-    unsigned max_percent;   /* of what Larder holds plus what is free; 0: max_size counts */
+    uint64_t max_size;    /* bytes, or UINT64_MAX */
+    unsigned max_percent; /* of what Larder holds plus what is free; 0: max_size counts */
     uint64_t min_free;
-    unsigned min_free_percent; /* of the file system; 0: min_free counts */
-    struct pool *disk;      /* where blocking work goes; outlives the store */
+    unsigned min_free_percent; /* of the same; 0: min_free counts */
+    struct pool *disk;         /* where blocking work goes; outlives the store */
 };
 
 /* Opens or creates the data directory: takes the lock (one server a directory), opens the index
- * (rebuilt from its copy or the blobs where it cannot be read), cleans up after a crash. Blocks; logs
- * progress where it takes long. NULL: *err names the thing, the cause and the remedy. */
+ * (rebuilt from its copy or the blobs where it cannot be read), cleans up after a crash. Blocks;
+ * logs progress where it takes long. NULL: *err names the thing, the cause and the remedy. */
 struct store *store_open(const struct store_options *options, struct err *err) MUST_CHECK;
-/* Commits what is queued, marks the clean stop, writes index.bak, lets go of the lock. Blocks. */
+/* Commits what is queued, syncs what was pulled, writes index.bak, marks the clean stop, lets go of
+ * the lock. Blocks. Nobody uses the store any more; done() of changes that were under way runs
+ * where their loop still does. */
 void store_close(struct store *s);
 
 /* The pool that blocking work goes to. */
 struct pool *store_disk(const struct store *s);
 const char *store_dir(const struct store *s);
 
-/* Bytes held, and the most that may be (as of now). Any thread; cheap. */
+/* Bytes held, partial files among them, and the most that may be (as of now). Any thread; cheap:
+ * the disk is asked once a second at most. */
 uint64_t store_bytes(const struct store *s);
 uint64_t store_budget(const struct store *s);
 /* Whether `size` more bytes may be kept: cache.max_size and cache.min_free. Counts what flights
@@ -40,18 +43,19 @@ uint64_t store_budget(const struct store *s);
 bool store_reserve(struct store *s, uint64_t size) MUST_CHECK;
 void store_release(struct store *s, uint64_t size);
 
-/* Opens a whole blob for reading; the caller closes. -1: ERR_STORE (the file is missing, or its size
- * is not what the index says: then it is moved to quarantine and forgotten, so that the next request fetches it again),
- * ERR_BLOB_UNKNOWN. One openat and one fstat; loop threads may. */
-int store_open_blob(struct store *s, const struct digest *d, uint64_t size, struct err *err)
-    MUST_CHECK;
+/* Opens a whole blob for reading; the caller closes. -1: ERR_STORE. Where the file is missing, or
+ * its size is not what the index says, it is forgotten behind this answer (and moved to
+ * quarantine), so that the next request fetches it again. One openat and one fstat; loop threads
+ * may. */
+int store_open_blob(struct store *s, const struct digest *d, uint64_t size,
+                    struct err *err) MUST_CHECK;
 
 struct blob_record; /* store/index.h */
 
 /* Whether a record's bytes may be believed without hashing them again: they were synced, or written
  * since this machine was booted. Any thread. */
 bool store_blob_trusted(const struct store *s, const struct blob_record *b);
-/* They were hashed again and are right: the record says so from now on. Any thread; nobody waits. */
+/* They were hashed again and are right: the record will say so. Any thread; nobody waits. */
 void store_mark_verified(struct store *s, const struct digest *d);
 /* They are wrong: the file goes to quarantine/, the record goes. Blocks; index first. */
 void store_quarantine(struct store *s, const struct digest *d);

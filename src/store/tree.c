@@ -1,247 +1,286 @@
-/* store/tree.c - folders by descriptor. */
+/* store/tree.c - paths from digests, and what is done with them. */
 #include "store/tree.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
-#include "base/file.h"
-#include "base/str.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define QUARANTINE_BYTES ((int64_t)1 << 30)
+#define QUARANTINE_S (7 * 24 * 3600)
+#define QUARANTINE_FILES 4096
 
-static const uint8_t ALGORITHMS[] = {DIGEST_SHA256, DIGEST_SHA512};
+/* --- opening ------------------------------------------------------------------------------- */
 
-static int tree_error(struct err *err, const char *path, const char *what)
-{
-    switch (errno) {
-    case EACCES:
-    case EPERM:
-        return err_set(err, ERR_CONFIG,
-                       "%s: %s: not permitted; give this user the directory, or choose another "
-                       "with --data",
-                       path, what);
-    case EROFS:
-        return err_set(err, ERR_CONFIG, "%s: %s: the file system is read-only", path, what);
-    case ENOTDIR:
-        return err_set(err, ERR_CONFIG, "%s: not a directory; choose another with --data", path);
-    case ENOSPC:
-    case EDQUOT:
-        return err_set(err, ERR_CONFIG, "%s: %s: the disk is full; free some space", path, what);
-    default:
-        return err_set(err, ERR_CONFIG, "%s: %s: %s", path, what, strerror(errno));
-    }
-}
-
-/* Opens folder `name` below `at`, making it where it is missing. */
-static int folder_open(int at, const char *name)
+static int open_folder(int at, const char *name)
 {
     if (mkdirat(at, name, 0755) < 0 && errno != EEXIST) {
         return -1;
     }
-    return openat(at, name, FOLDER_FLAGS);
+    return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-static int open_shards(struct tree *t, uint8_t alg)
+/* The 256 folders of an algorithm; they are on disk before anything is put into them. */
+static int make_folders(int blobs, const char *alg)
 {
+    _cleanup_close_ int fd = -1;
+    bool made = false;
     char name[3];
 
-    for (unsigned i = 0; i < 256; i++) {
-        snprintf(name, sizeof(name), "%02x", i);
-        t->shards[alg][i] = folder_open(t->blobs[alg], name);
-        if (t->shards[alg][i] < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int open_folders(struct tree *t)
-{
-    _cleanup_close_ int blobs = folder_open(t->root, "blobs");
-
-    t->ingest = folder_open(t->root, "ingest");
-    t->quarantine = folder_open(t->root, "quarantine");
-    if (blobs < 0 || t->ingest < 0 || t->quarantine < 0) {
+    fd = open_folder(blobs, alg);
+    if (fd < 0) {
         return -1;
     }
-    for (size_t i = 0; i < ARRAY_LEN(ALGORITHMS); i++) {
-        struct digest d = {.alg = ALGORITHMS[i]};
-
-        t->blobs[d.alg] = folder_open(blobs, digest_alg_name(&d));
-        if (t->blobs[d.alg] < 0 || open_shards(t, d.alg) < 0) {
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(name, sizeof(name), "%02x", i);
+        if (mkdirat(fd, name, 0755) == 0) {
+            made = true;
+        } else if (errno != EEXIST) {
             return -1;
         }
     }
-    return 0;
-}
-
-int tree_open(struct tree *t, const char *path, struct err *err)
-{
-    memset(t, -1, sizeof(*t)); /* descriptors that are not open */
-    t->path = xstrdup(path);
-    if (file_mkdirs(path) < 0) {
-        return tree_error(err, path, "cannot be made");
-    }
-    t->root = open(path, FOLDER_FLAGS);
-    if (t->root < 0) {
-        return tree_error(err, path, "cannot be opened");
-    }
-    if (faccessat(t->root, ".", W_OK | X_OK, AT_EACCESS) < 0) {
-        return tree_error(err, path, "cannot be written to");
-    }
-    if (open_folders(t) < 0) {
-        return tree_error(err, path, "folders cannot be made");
+    if (made && (fsync(fd) < 0 || fsync(blobs) < 0)) {
+        return -1;
     }
     return 0;
 }
 
-static void fd_close(int fd)
+int tree_open(struct tree *t, int dir_fd, const char *dir, struct err *err)
 {
-    if (fd >= 0) {
-        close(fd);
+    static const char *const names[] = {"blobs", "ingest", "quarantine"};
+    int *const fds[] = {&t->blobs, &t->ingest, &t->quarantine};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        *fds[i] = open_folder(dir_fd, names[i]);
+        if (*fds[i] < 0) {
+            return err_set(err, errno == ENOSPC ? ERR_NO_SPACE : ERR_STORE, "%s/%s: %s", dir,
+                           names[i], strerror(errno));
+        }
     }
+    if (make_folders(t->blobs, "sha256") < 0) {
+        return err_set(err, errno == ENOSPC ? ERR_NO_SPACE : ERR_STORE, "%s/blobs/sha256: %s", dir,
+                       strerror(errno));
+    }
+    return 0;
 }
 
 void tree_close(struct tree *t)
 {
-    for (size_t i = 0; i < ARRAY_LEN(ALGORITHMS); i++) {
-        for (unsigned k = 0; k < 256; k++) {
-            fd_close(t->shards[ALGORITHMS[i]][k]);
+    int *const fds[] = {&t->blobs, &t->ingest, &t->quarantine};
+
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        if (*fds[i] >= 0) {
+            close(*fds[i]);
         }
-        fd_close(t->blobs[ALGORITHMS[i]]);
+        *fds[i] = -1;
     }
-    fd_close(t->ingest);
-    fd_close(t->quarantine);
-    fd_close(t->root);
-    free(t->path);
-    memset(t, -1, sizeof(*t));
-    t->path = NULL;
 }
 
-/* The folder a blob lies in and its name there. */
-static int place(const struct tree *t, const struct digest *d, char name[TREE_NAME_MAX])
+/* --- blobs --------------------------------------------------------------------------------- */
+
+const char *tree_path(const struct digest *d, char buf[TREE_PATH_MAX])
 {
-    hex_encode(d->bytes + 1, digest_size(d) - 1, name);
-    return t->shards[d->alg][d->bytes[0]];
+    char hex[2 * sizeof(d->bytes) + 1];
+
+    hex_encode(d->bytes, digest_size(d), hex);
+    snprintf(buf, TREE_PATH_MAX, "%s/%.2s/%s", digest_alg_name(d), hex, hex + 2);
+    return buf;
 }
 
-int tree_open_blob(const struct tree *t, const struct digest *d, uint64_t *ret_size)
+static const char *folder_path(const struct digest *d, char buf[TREE_PATH_MAX])
 {
-    char name[TREE_NAME_MAX];
-    int folder = place(t, d, name);
-    int fd = fault_at("blob.open") ? -1 : openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    snprintf(buf, TREE_PATH_MAX, "%s/%02x", digest_alg_name(d), d->bytes[0]);
+    return buf;
+}
+
+int tree_open_blob(const struct tree *t, const struct digest *d)
+{
+    char path[TREE_PATH_MAX];
+
+    if (fault_at("blob.open")) {
+        errno = EIO;
+        return -1;
+    }
+    return openat(t->blobs, tree_path(d, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+int64_t tree_size(const struct tree *t, const struct digest *d)
+{
+    char path[TREE_PATH_MAX];
     struct stat st;
 
-    if (fd < 0) {
+    if (fstatat(t->blobs, tree_path(d, path), &st, AT_SYMLINK_NOFOLLOW) < 0) {
         return -1;
     }
-    if (fstat(fd, &st) < 0) {
-        close(fd);
+    if (!S_ISREG(st.st_mode)) {
+        errno = EINVAL;
         return -1;
     }
-    *ret_size = (uint64_t)st.st_size;
-    return fd;
+    return st.st_size;
 }
 
-int tree_sync_folder(const struct tree *t, const struct digest *d)
+int tree_take(const struct tree *t, const char *name, const struct digest *d)
 {
-    return fault_at("dir.fsync") ? -1 : fsync(t->shards[d->alg][d->bytes[0]]);
-}
-
-int tree_adopt(const struct tree *t, const char *name, const struct digest *d, bool sync)
-{
-    char blob[TREE_NAME_MAX];
-    int folder = place(t, d, blob);
+    char path[TREE_PATH_MAX];
 
     if (fault_at("ingest.rename")) {
         errno = EIO;
         return -1;
     }
-    if (renameat(t->ingest, name, folder, blob) < 0) {
+    tree_path(d, path);
+    if (renameat(t->ingest, name, t->blobs, path) == 0) {
+        return 0;
+    }
+    /* The first of its algorithm, or somebody tidied up. */
+    if (errno != ENOENT || make_folders(t->blobs, digest_alg_name(d)) < 0) {
         return -1;
     }
-    return sync ? tree_sync_folder(t, d) : 0;
+    return renameat(t->ingest, name, t->blobs, path);
 }
 
-int tree_remove_blob(const struct tree *t, const struct digest *d)
+int tree_sync_folder(const struct tree *t, const struct digest *d)
 {
-    char name[TREE_NAME_MAX];
-    int folder = place(t, d, name);
+    char path[TREE_PATH_MAX];
+    _cleanup_close_ int fd =
+        openat(t->blobs, folder_path(d, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    return unlinkat(folder, name, 0) < 0 && errno != ENOENT ? -1 : 0;
-}
-
-int tree_quarantine_blob(const struct tree *t, const struct digest *d)
-{
-    char name[TREE_NAME_MAX];
-    char whole[2 * DIGEST_TEXT_MAX];
-    char text[DIGEST_TEXT_MAX];
-    int folder = place(t, d, name);
-
-    snprintf(whole, sizeof(whole), "%s", digest_text(d, text));
-    return renameat(folder, name, t->quarantine, whole) < 0 && errno != ENOENT ? -1 : 0;
-}
-
-/* --- walking ------------------------------------------------------------------------------- */
-
-/* The digest whose file lies in shard `first` as `name`; false where it is none. */
-static bool read_name(uint8_t alg, unsigned first, const char *name, struct digest *ret)
-{
-    struct digest d = {.alg = alg};
-    size_t digits = 2 * (digest_size(&d) - 1);
-
-    if (strlen(name) != digits || !hex_decode(slice_str(name), d.bytes + 1)) {
-        return false;
+    if (fd < 0) {
+        return -1;
     }
-    d.bytes[0] = (uint8_t)first;
-    *ret = d;
-    return true;
+    if (fault_at("dir.fsync")) {
+        errno = EIO;
+        return -1;
+    }
+    return fsync(fd);
 }
 
-static int each_in_shard(const struct tree *t, uint8_t alg, unsigned first,
-                         bool (*f)(void *, const struct digest *, uint64_t), void *arg)
+int tree_remove(const struct tree *t, const struct digest *d)
 {
-    /* A descriptor of its own: the position of the shared one is nobody's. */
-    int fd = openat(t->shards[alg][first], ".", FOLDER_FLAGS);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    char path[TREE_PATH_MAX];
+
+    return unlinkat(t->blobs, tree_path(d, path), 0);
+}
+
+int tree_each(const struct tree *t, unsigned n,
+              bool (*f)(void *arg, const struct digest *d, const char *path), void *arg)
+{
+    const char *alg = n < 256 ? "sha256" : "sha512";
+    char path[512];
+    char text[512];
     struct dirent *entry;
-    int result = 1;
+    DIR *folder;
+    int fd;
 
-    if (dir == NULL) {
-        fd_close(fd);
+    snprintf(path, sizeof(path), "%s/%02x", alg, n % 256);
+    fd = openat(t->blobs, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? 0 : -1;
+    }
+    folder = fdopendir(fd);
+    if (folder == NULL) {
+        close(fd);
         return -1;
     }
-    while (result == 1 && (entry = readdir(dir)) != NULL) {
+    while ((entry = readdir(folder)) != NULL) {
         struct digest d;
+
+        snprintf(text, sizeof(text), "%s:%02x%s", alg, n % 256, entry->d_name);
+        if (!digest_parse(slice_str(text), &d)) {
+            continue;
+        }
+        snprintf(path, sizeof(path), "%s/%02x/%s", alg, n % 256, entry->d_name);
+        if (!f(arg, &d, path)) {
+            break;
+        }
+    }
+    closedir(folder);
+    return 0;
+}
+
+/* --- quarantine ---------------------------------------------------------------------------- */
+
+struct bad_file {
+    char name[256];
+    int64_t moved;
+    int64_t size;
+};
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct bad_file *x = a;
+    const struct bad_file *y = b;
+
+    return x->moved < y->moved ? 1 : x->moved > y->moved ? -1 : strcmp(x->name, y->name);
+}
+
+/* The files in quarantine, as many as there may be; more are removed right away. */
+static size_t list_bad(int quarantine, struct bad_file *files)
+{
+    int fd = openat(quarantine, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    size_t n = 0;
+
+    if (folder == NULL) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return 0;
+    }
+    while ((entry = readdir(folder)) != NULL) {
         struct stat st;
 
-        if (read_name(alg, first, entry->d_name, &d) &&
-            fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            !f(arg, &d, (uint64_t)st.st_size)) {
-            result = 0;
+        if (fstatat(quarantine, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISREG(st.st_mode)) {
+            continue;
         }
+        if (n == QUARANTINE_FILES) {
+            unlinkat(quarantine, entry->d_name, 0);
+            continue;
+        }
+        snprintf(files[n].name, sizeof(files[n].name), "%s", entry->d_name);
+        files[n].moved = st.st_ctime; /* a rename sets it */
+        files[n++].size = st.st_size;
     }
-    closedir(dir);
-    return result;
+    closedir(folder);
+    return n;
 }
 
-int tree_each_blob(const struct tree *t,
-                   bool (*f)(void *arg, const struct digest *d, uint64_t size), void *arg)
+static void prune(int quarantine)
 {
-    for (size_t i = 0; i < ARRAY_LEN(ALGORITHMS); i++) {
-        for (unsigned k = 0; k < 256; k++) {
-            int result = each_in_shard(t, ALGORITHMS[i], k, f, arg);
+    struct bad_file *files = xcalloc(QUARANTINE_FILES, sizeof(*files));
+    size_t n = list_bad(quarantine, files);
+    int64_t now = clock_wall_s();
+    int64_t held = 0;
 
-            if (result <= 0) {
-                return result;
-            }
+    qsort(files, n, sizeof(*files), newest_first);
+    for (size_t i = 0; i < n; i++) {
+        held += files[i].size;
+        if (held > QUARANTINE_BYTES || now - files[i].moved > QUARANTINE_S) {
+            unlinkat(quarantine, files[i].name, 0);
         }
     }
+    free(files);
+}
+
+int tree_quarantine(const struct tree *t, const struct digest *d)
+{
+    char path[TREE_PATH_MAX];
+    char name[TREE_PATH_MAX + 32];
+    char hex[2 * sizeof(d->bytes) + 1];
+
+    hex_encode(d->bytes, digest_size(d), hex);
+    snprintf(name, sizeof(name), "%s-%s.%" PRId64, digest_alg_name(d), hex, clock_wall_s());
+    if (renameat(t->blobs, tree_path(d, path), t->quarantine, name) < 0) {
+        return -1;
+    }
+    prune(t->quarantine);
     return 0;
 }

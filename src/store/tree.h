@@ -1,11 +1,12 @@
 /*
- * store/tree.h - the data directory's folders and the files in them, by descriptor.
+ * store/tree.h - the folders of blobs, of what is on its way and of what was found bad.
  *
- * Names come from digests only, and all opens are relative to descriptors, so that no path can lead
- * elsewhere. All functions may block; any thread.
+ *     blobs/sha256/ab/cdef…    a whole blob, named by its digest
+ *     ingest/NAME              being written; ingest.h
+ *     quarantine/DIGEST.TIME   found bad; 1 GiB and 7 days at most
  *
- *   blobs/sha256/ab/cdef…   whole blobs        ingest/       under way
- *   blobs/sha512/ab/cdef…                      quarantine/   once right and bad now
+ * Names come from digests only, so that no path can lead out. Everything blocks but opening a
+ * blob, which loop threads may. Any thread; failure is -1 with errno.
  */
 #ifndef STORE_TREE_H
 #define STORE_TREE_H
@@ -13,39 +14,41 @@
 #include "base/err.h"
 #include "oci/digest.h"
 
-#define TREE_NAME_MAX 160
+#include <sys/types.h>
 
-/* Owner: the store. Constant after tree_open(). */
+/* Owner: the store. Thread: any; never changes once it is open. */
 struct tree {
-    char *path; /* as configured, for messages */
-    int root;
+    int blobs;
     int ingest;
     int quarantine;
-    int blobs[3];       /* by algorithm */
-    int shards[3][256]; /* by algorithm and first byte; -1: not opened yet */
 };
 
-/* Opens the data directory, making what is missing. -1 with ERR_CONFIG: not a directory, not
- * writable, full, … and the remedy. */
-int tree_open(struct tree *t, const char *path, struct err *err) MUST_CHECK;
+/* 256 folders of each algorithm. */
+#define TREE_FOLDERS 512
+#define TREE_PATH_MAX 160
+
+/* Opens the folders below `dir_fd`, making those that are missing. `dir` is for messages. */
+int tree_open(struct tree *t, int dir_fd, const char *dir, struct err *err) MUST_CHECK;
 void tree_close(struct tree *t);
 
-/* Opens a blob for reading; *ret_size is its size now. -1 with errno. */
-int tree_open_blob(const struct tree *t, const struct digest *d, uint64_t *ret_size) MUST_CHECK;
-/* Renames ingest/NAME to the blob's place (replacing what is there, which is the same bytes). With
- * `sync`, the folder is synced after. -1 with errno. */
-int tree_adopt(const struct tree *t, const char *name, const struct digest *d,
-               bool sync) MUST_CHECK;
-/* Syncs the folder in which the blob lies. */
-int tree_sync_folder(const struct tree *t, const struct digest *d) MUST_CHECK;
-/* Removes a blob's file; one that is not there is no error. */
-int tree_remove_blob(const struct tree *t, const struct digest *d) MUST_CHECK;
-/* Moves a blob's file to quarantine/. */
-int tree_quarantine_blob(const struct tree *t, const struct digest *d) MUST_CHECK;
+/* "sha256/ab/cdef…", relative to `blobs`; gives buf. */
+const char *tree_path(const struct digest *d, char buf[TREE_PATH_MAX]);
 
-/* Calls f for each blob file whose name is a digest, with its size, until f says false. Other files
- * are passed over. -1 with errno where a folder cannot be read. */
-int tree_each_blob(const struct tree *t,
-                   bool (*f)(void *arg, const struct digest *d, uint64_t size), void *arg);
+/* For reading, close-on-exec. */
+int tree_open_blob(const struct tree *t, const struct digest *d);
+/* Its size, or -1. */
+int64_t tree_size(const struct tree *t, const struct digest *d);
+/* Makes ingest/`name` the blob, in place of whatever was there. */
+int tree_take(const struct tree *t, const char *name, const struct digest *d) MUST_CHECK;
+/* Syncs the folder that holds it. */
+int tree_sync_folder(const struct tree *t, const struct digest *d) MUST_CHECK;
+int tree_remove(const struct tree *t, const struct digest *d) MUST_CHECK;
+/* Moves it to quarantine/, and removes there what is too old or too much. */
+int tree_quarantine(const struct tree *t, const struct digest *d) MUST_CHECK;
+
+/* Calls f for each blob in folder `n` (0 to TREE_FOLDERS - 1), whose path below `blobs` is given
+ * too, until it says false. What is named otherwise is passed over. A missing folder is empty. */
+int tree_each(const struct tree *t, unsigned n,
+              bool (*f)(void *arg, const struct digest *d, const char *path), void *arg) MUST_CHECK;
 
 #endif

@@ -1,0 +1,167 @@
+/* store/blob.c - whole blobs: opened, believed, forgotten. */
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "store/claim.h"
+#include "store/writer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- forgetting ---------------------------------------------------------------------------- */
+
+struct forgotten {
+    struct digest digest;
+    struct index_write write;
+};
+
+static void forget_apply(struct index_write *w, struct index_txn *t)
+{
+    index_del_blob(t, &container_of(w, struct forgotten, write)->digest);
+}
+
+void store_forget(struct store *s, const struct digest *d, bool quarantine)
+{
+    struct forgotten f = {.digest = *d, .write = {.apply = forget_apply}};
+    char text[DIGEST_TEXT_MAX];
+    struct err err;
+    int rc;
+
+    /* The index first. Where it refuses, the file goes all the same: it must not be served, and
+     * whoever opens it will try this again. */
+    if (writer_wait(s, &f.write, &err) < 0) {
+        log_event(LOG_ERROR, "index.refused", "%s: cannot be forgotten: %s", digest_text(d, text),
+                  err.text);
+    }
+    rc = quarantine ? tree_quarantine(&s->tree, d) : tree_remove(&s->tree, d);
+    if (rc < 0 && errno != ENOENT) {
+        count(store_errors);
+        log_event(LOG_ERROR, "store.refused", "%s: %s cannot be %s: %s", s->dir,
+                  digest_text(d, text), quarantine ? "moved to quarantine" : "removed",
+                  strerror(errno));
+    }
+}
+
+void store_quarantine(struct store *s, const struct digest *d)
+{
+    store_forget(s, d, true);
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+/* A blob whose file is not what the index says, on its way to being forgotten. Owner: itself. */
+struct misfit {
+    struct job job;
+    struct store *store;
+    struct claim *claim;
+    struct digest digest;
+    uint64_t size; /* as the index had it */
+};
+
+static void misfit_run(struct job *job)
+{
+    struct misfit *m = container_of(job, struct misfit, job);
+    char text[DIGEST_TEXT_MAX];
+    int64_t size = tree_size(&m->store->tree, &m->digest);
+
+    if (size == (int64_t)m->size) {
+        return; /* it was fetched again meanwhile */
+    }
+    log_event(LOG_ERROR, "store.bad",
+              "%s: %s has %" PRId64 " bytes instead of %" PRIu64 " (-1: no file); it is forgotten",
+              m->store->dir, digest_text(&m->digest, text), size, m->size);
+    store_forget(m->store, &m->digest, true);
+}
+
+static void misfit_done(struct job *job)
+{
+    struct misfit *m = container_of(job, struct misfit, job);
+
+    claim_drop(m->store->claims, m->claim);
+    store_job_leave(m->store);
+    free(m);
+}
+
+/* Nothing to do where somebody is at it, or is writing the blob anew. */
+static void forget_misfit(struct store *s, const struct digest *d, uint64_t size)
+{
+    struct claim *claim = claim_take(s->claims, d);
+    struct misfit *m;
+
+    if (claim == NULL) {
+        return;
+    }
+    m = xnew(struct misfit);
+    m->store = s;
+    m->claim = claim;
+    m->digest = *d;
+    m->size = size;
+    store_job_enter(s);
+    pool_submit(s->disk, NULL, &m->job, misfit_run, misfit_done);
+}
+
+int store_open_blob(struct store *s, const struct digest *d, uint64_t size, struct err *err)
+{
+    int fd = tree_open_blob(&s->tree, d);
+    char text[DIGEST_TEXT_MAX];
+    struct stat st;
+
+    if (fd < 0) {
+        int error = errno;
+
+        count(store_errors);
+        if (error == ENOENT) {
+            forget_misfit(s, d, size);
+        }
+        return err_set(err, ERR_STORE, "%s: %s: %s", s->dir, digest_text(d, text), strerror(error));
+    }
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size) {
+        return fd;
+    }
+    close(fd);
+    count(store_errors);
+    forget_misfit(s, d, size);
+    return err_set(err, ERR_STORE, "%s: %s has not the %" PRIu64 " bytes that the index says",
+                   s->dir, digest_text(d, text), size);
+}
+
+/* --- believing ----------------------------------------------------------------------------- */
+
+bool store_blob_trusted(const struct store *s, const struct blob_record *b)
+{
+    return b->synced || b->boot == s->boot;
+}
+
+/* Owner: itself. */
+struct verified {
+    struct digest digest;
+    struct index_write write;
+};
+
+/* From now on it is as if it had just been pulled: synced behind, then believed for good. */
+static void verified_apply(struct index_write *w, struct index_txn *t)
+{
+    struct verified *v = container_of(w, struct verified, write);
+    struct blob_record b;
+
+    if (index_txn_get_blob(t, &v->digest, &b) == INDEX_FOUND && !store_blob_trusted(t->store, &b)) {
+        index_put_blob(t, &v->digest, &b);
+    }
+}
+
+static void verified_done(struct index_write *w)
+{
+    free(container_of(w, struct verified, write));
+}
+
+void store_mark_verified(struct store *s, const struct digest *d)
+{
+    struct verified *v = xnew(struct verified);
+
+    v->digest = *d;
+    v->write = (struct index_write){.apply = verified_apply, .done = verified_done, .lazy = true};
+    index_write_submit(s, NULL, &v->write);
+}

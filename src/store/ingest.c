@@ -1,0 +1,356 @@
+/* store/ingest.c - files in ingest/, their room and their three ends. */
+#include "store/ingest.h"
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "store/claim.h"
+#include "store/inner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WRITE_BACK ((uint64_t)8 << 20)
+#define WRITE_BACK_WINDOW ((uint64_t)32 << 20)
+/* Reserved at a time where the size is not known. */
+#define GROW ((uint64_t)8 << 20)
+
+/* --- errors -------------------------------------------------------------------------------- */
+
+static int ingest_error(const struct ingest *in, int error, const char *doing, struct err *err)
+{
+    bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+    char text[DIGEST_TEXT_MAX];
+
+    count(store_errors);
+    return err_set(err, full ? ERR_NO_SPACE : ERR_STORE, "%s: %s %s: %s", in->store->dir, doing,
+                   digest_text(&in->digest, text), strerror(error));
+}
+
+/* Whether the point named fails now; sets errno as the call behind it would. */
+#define FAULT_IO(point) (fault_at(point) && ((errno = EIO), true))
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+const char *ingest_file_name(const struct digest *d, char out[INGEST_NAME_MAX])
+{
+    char hex[2 * sizeof(d->bytes) + 1];
+
+    hex_encode(d->bytes, digest_size(d), hex);
+    snprintf(out, INGEST_NAME_MAX, "%s-%s", digest_alg_name(d), hex);
+    return out;
+}
+
+/* The digest's name for whoever has the claim, which a later download finds; else its own. */
+static void ingest_name(struct ingest *in)
+{
+    static atomic_uint number;
+    size_t n = strlen(ingest_file_name(&in->digest, in->name));
+
+    if (in->claim == NULL) {
+        snprintf(in->name + n, sizeof(in->name) - n, ".%08" PRIx32 "-%x", in->store->session,
+                 atomic_fetch_add(&number, 1));
+    }
+}
+
+/* What an earlier download left, as far as the index knows. */
+static bool find_partial(struct ingest *in)
+{
+    struct index_read *r = index_read_begin(in->store);
+    bool found;
+
+    if (r == NULL) {
+        return false;
+    }
+    found = index_get_partial(r, &in->digest, &in->partial) == INDEX_FOUND;
+    index_read_end(r);
+    return found;
+}
+
+static bool partial_is_useful(const struct partial_record *p, uint64_t size)
+{
+    bool fits = size == UINT64_MAX || p->size == UINT64_MAX || p->size == size;
+
+    return fits && p->stored > 0 && p->stored <= size && p->state_len > 0 &&
+           clock_wall_s() - p->touched < PARTIAL_S;
+}
+
+/* The file as it is, cut to what is resumed; what is shorter than it should be begins anew. */
+static int open_file(struct ingest *in, struct err *err)
+{
+    struct stat st;
+
+    in->fd = FAULT_IO("ingest.open") ? -1
+                                     : openat(in->store->tree.ingest, in->name,
+                                              O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (in->fd < 0 || fstat(in->fd, &st) < 0) {
+        return ingest_error(in, errno, "opening", err);
+    }
+    if ((uint64_t)st.st_size < in->resumed) {
+        in->resumed = 0;
+    }
+    if (st.st_size > 0 && ftruncate(in->fd, (off_t)in->resumed) < 0) {
+        return ingest_error(in, errno, "opening", err);
+    }
+    return 0;
+}
+
+/* File systems that cannot set room aside are written to without. */
+static int allocate(struct ingest *in, struct err *err)
+{
+    int rc = 0;
+
+    if (in->reserved == 0) {
+        return 0;
+    }
+    do {
+        rc = FAULT_IO("ingest.allocate")
+                 ? -1
+                 : fallocate(in->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)in->reserved);
+    } while (rc < 0 && errno == EINTR);
+    if (rc == 0) {
+        in->allocated = true;
+        budget_back(in->store->budget, in->reserved - atomic_load(&in->backed));
+        atomic_store(&in->backed, in->reserved);
+        return 0;
+    }
+    if (errno == EOPNOTSUPP || errno == ENOSYS) {
+        return 0;
+    }
+    return ingest_error(in, errno, "allocating", err);
+}
+
+static int reserve(struct ingest *in, uint64_t size, struct err *err)
+{
+    uint64_t want = size == UINT64_MAX ? in->resumed : size;
+    char text[DIGEST_TEXT_MAX];
+
+    if (!budget_reserve(in->store->budget, want, in->resumed)) {
+        return err_set(err, ERR_NO_SPACE,
+                       "%s: no room for %s of %" PRIu64 " bytes (cache.max_size, cache.min_free)",
+                       in->store->dir, digest_text(&in->digest, text), want);
+    }
+    in->reserved = want;
+    atomic_store(&in->backed, in->resumed);
+    return 0;
+}
+
+/* Lets go of everything but the file itself. */
+static void ingest_release(struct ingest *in)
+{
+    budget_release(in->store->budget, in->reserved + atomic_load(&in->grown),
+                   atomic_load(&in->backed));
+    in->reserved = 0;
+    atomic_store(&in->grown, 0);
+    atomic_store(&in->backed, 0);
+    if (in->fd >= 0) {
+        close(in->fd);
+    }
+    in->fd = -1;
+    in->name[0] = '\0';
+    claim_drop(in->store->claims, in->claim);
+    in->claim = NULL;
+}
+
+int ingest_open(struct ingest *in, struct store *s, const struct digest *d, uint64_t size,
+                bool resume, struct err *err)
+{
+    uint64_t parked = 0;
+
+    *in = (struct ingest){.store = s, .digest = *d, .fd = -1};
+    in->claim = claim_take(s->claims, d);
+    ingest_name(in);
+    if (in->claim != NULL && find_partial(in)) {
+        parked = in->partial.stored;
+        in->resumed = resume && partial_is_useful(&in->partial, size) ? parked : 0;
+    }
+    budget_unpark(s->budget, parked);
+    if (reserve(in, size, err) == 0 && open_file(in, err) == 0 && allocate(in, err) == 0) {
+        return 0;
+    }
+    if (in->resumed > 0) {
+        budget_park(s->budget, parked); /* it waits on */
+        if (in->fd >= 0) {
+            ignore_result(ftruncate(in->fd, (off_t)in->resumed) < 0);
+        }
+    } else if (in->fd >= 0) {
+        unlinkat(s->tree.ingest, in->name, 0);
+    }
+    ingest_release(in);
+    in->resumed = 0;
+    return -1;
+}
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+/* More came than was reserved: the size was not known, or was wrong. */
+static int grow(struct ingest *in, uint64_t end, struct err *err)
+{
+    char text[DIGEST_TEXT_MAX];
+
+    while (end > in->reserved + atomic_load(&in->grown)) {
+        if (!budget_reserve(in->store->budget, GROW, 0)) {
+            return err_set(err, ERR_NO_SPACE,
+                           "%s: no room for more than %" PRIu64
+                           " bytes of %s (cache.max_size, cache.min_free)",
+                           in->store->dir, in->reserved + atomic_load(&in->grown),
+                           digest_text(&in->digest, text));
+        }
+        atomic_fetch_add(&in->grown, GROW);
+    }
+    return 0;
+}
+
+/* What a sync of this range says: that of a file system that has none is nothing. */
+static int sync_range(int fd, uint64_t from, unsigned flags)
+{
+    if (sync_file_range(fd, (off_t)from, (off_t)WRITE_BACK, flags) == 0 ||
+        (errno != EIO && errno != ENOSPC && errno != EDQUOT)) {
+        return 0;
+    }
+    return -1;
+}
+
+/* Whenever a write passes another 8 MiB: write-back of those before begins, and those that are
+ * 32 MiB behind are waited for, so that the disk's backlog stays bounded. */
+static int write_back(int fd, uint64_t offset, size_t n)
+{
+    uint64_t passed = (offset + n) / WRITE_BACK * WRITE_BACK;
+
+    if (passed == 0 || passed <= offset) {
+        return 0;
+    }
+    if (sync_range(fd, passed - WRITE_BACK, SYNC_FILE_RANGE_WRITE) < 0) {
+        return -1;
+    }
+    if (passed < WRITE_BACK_WINDOW) {
+        return 0;
+    }
+    return sync_range(fd, passed - WRITE_BACK_WINDOW,
+                      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                          SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset, struct err *err)
+{
+    if (grow(in, offset + n, err) < 0) {
+        return -1;
+    }
+    if (FAULT_IO("ingest.write") || file_pwrite_all(in->fd, p, n, offset) < 0 ||
+        write_back(in->fd, offset, n) < 0) {
+        return ingest_error(in, errno, "writing", err);
+    }
+    if (!in->allocated) {
+        atomic_fetch_add(&in->backed, n);
+        budget_back(in->store->budget, n);
+    }
+    return 0;
+}
+
+int ingest_restart(struct ingest *in, struct err *err)
+{
+    in->resumed = 0;
+    if (ftruncate(in->fd, 0) < 0) {
+        return ingest_error(in, errno, "emptying", err);
+    }
+    budget_release(in->store->budget, 0, atomic_load(&in->backed));
+    atomic_store(&in->backed, 0);
+    in->allocated = false;
+    return allocate(in, err);
+}
+
+/* --- the ends ------------------------------------------------------------------------------ */
+
+/* Whether a good copy is on disk already: what is synced is not replaced by what is not. */
+static bool is_here_already(const struct ingest *in, uint64_t size)
+{
+    struct index_read *r = index_read_begin(in->store);
+    struct blob_record b;
+    bool here;
+
+    if (r == NULL) {
+        return false;
+    }
+    here = index_get_blob(r, &in->digest, &b) == INDEX_FOUND && b.synced && b.size == size;
+    index_read_end(r);
+    return here && tree_size(&in->store->tree, &in->digest) == (int64_t)size;
+}
+
+static int commit_file(struct ingest *in, bool sync, struct err *err)
+{
+    if (sync && (FAULT_IO("ingest.fsync") || fdatasync(in->fd) < 0)) {
+        return ingest_error(in, errno, "syncing", err);
+    }
+    if (tree_take(&in->store->tree, in->name, &in->digest) < 0) {
+        return ingest_error(in, errno, "moving", err);
+    }
+    in->name[0] = '\0';
+    if (sync && tree_sync_folder(&in->store->tree, &in->digest) < 0) {
+        int error = errno;
+
+        ignore_result(tree_remove(&in->store->tree, &in->digest) < 0);
+        return ingest_error(in, error, "syncing the folder of", err);
+    }
+    return 0;
+}
+
+int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
+{
+    if (ftruncate(in->fd, (off_t)size) < 0) {
+        return ingest_error(in, errno, "cutting", err);
+    }
+    if (!sync && is_here_already(in, size)) {
+        unlinkat(in->store->tree.ingest, in->name, 0);
+        in->name[0] = '\0';
+    } else if (commit_file(in, sync, err) < 0) {
+        return -1;
+    }
+    budget_hand(in->store->budget, &in->digest, in->reserved + atomic_load(&in->grown),
+                atomic_load(&in->backed));
+    in->reserved = 0;
+    atomic_store(&in->grown, 0);
+    atomic_store(&in->backed, 0);
+    claim_drop(in->store->claims, in->claim);
+    in->claim = NULL;
+    return 0;
+}
+
+int ingest_keep(struct ingest *in, uint64_t size, uint64_t stored, const void *state,
+                size_t state_len, struct partial_record *ret, struct err *err)
+{
+    struct partial_record p = {
+        .size = size,
+        .stored = stored,
+        .touched = clock_wall_s(),
+        .state_len = state_len,
+    };
+
+    if (in->claim == NULL || in->fd < 0 || stored == 0 || state_len > sizeof(p.state)) {
+        return err_set(err, ERR_STORE, "this part of a blob cannot be kept");
+    }
+    if (ftruncate(in->fd, (off_t)stored) < 0 || FAULT_IO("ingest.fsync") || fdatasync(in->fd) < 0 ||
+        fsync(in->store->tree.ingest) < 0) {
+        return ingest_error(in, errno, "keeping a part of", err);
+    }
+    memcpy(p.state, state, state_len);
+    budget_park(in->store->budget, stored);
+    ingest_release(in);
+    *ret = p;
+    return 0;
+}
+
+void ingest_drop(struct ingest *in)
+{
+    if (in->store == NULL) {
+        return;
+    }
+    if (in->name[0] != '\0') {
+        unlinkat(in->store->tree.ingest, in->name, 0);
+    }
+    ingest_release(in);
+}

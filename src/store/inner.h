@@ -1,0 +1,93 @@
+/*
+ * store/inner.h - what the files of store/ share of a store. Not for other folders.
+ */
+#ifndef STORE_INNER_H
+#define STORE_INNER_H
+
+#include "store/budget.h"
+#include "store/db.h"
+#include "store/tree.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+struct writer;
+struct touch;
+struct claims;
+struct sync;
+struct backup;
+struct adopt;
+struct sweep;
+
+/* Work in the background on the disk pool, one run at a time. Owner: whoever embeds it. */
+struct store_job {
+    struct job job;
+    struct store *store;
+    void (*run)(struct store *);
+    atomic_bool busy; /* from the start to the end of run() */
+};
+
+/* What was found at start. Thread: the one that opens and closes the store. */
+struct recover {
+    bool unclean;  /* the last stop was: files may be left that the index does not know */
+    bool replaced; /* the index is not the one that was there: a copy, or empty */
+    bool copied;   /* it is the copy */
+};
+
+/* Owner: whoever opened it. Thread: any; each part says what guards it. */
+struct store {
+    char *dir;
+    struct pool *disk;
+    uint64_t boot;          /* of this machine, since it was started */
+    struct timespec opened; /* by the clock that stamps files */
+    uint32_t session;       /* random; tells files of this process in ingest/ from older ones */
+    int dir_fd;
+    int lock_fd;
+    struct tree tree;
+    struct db *db;
+    struct budget *budget;
+    struct writer *writer;
+    struct touch *touch;
+    struct claims *claims;
+    struct sync *sync;
+    struct backup *backup;
+    struct adopt *adopt;
+    struct sweep *sweep;
+    struct recover recover;
+    struct record_totals totals; /* what the index holds; of the thread that writes it */
+    uint32_t pulls;              /* numbers the lines of that table; likewise */
+    atomic_bool closing;         /* nothing new begins in the background */
+    pthread_mutex_t jobs_lock;
+    pthread_cond_t jobs_none;
+    unsigned jobs; /* under way; under jobs_lock */
+};
+
+/* A transaction of the index under construction. Owner, thread: the writer. */
+struct index_txn {
+    struct store *store;
+    struct db_txn *db;
+    struct record_totals totals;
+    struct digest *put; /* blobs recorded in it, that their reservations may end */
+    size_t n_put;
+    struct digest *unsynced; /* those of them that are to be synced behind it */
+    size_t n_unsynced;
+    bool lasting; /* it changed more than uses of blobs */
+};
+
+/* Counts a job of the background, so that the store does not close under it. */
+void store_job_enter(struct store *s);
+void store_job_leave(struct store *s);
+/* Runs job->run(s) on the disk pool unless it runs already; false: it does, or the store closes. */
+bool store_job_start(struct store *s, struct store_job *job);
+
+/* What is due in the background; when to call again (clock_mono_ms). Writer thread; no I/O. */
+uint64_t store_tick(struct store *s, uint64_t now);
+
+/* Removes the record of a blob whose file is missing, wrong or not readable, and then the file:
+ * to quarantine or for good. Blocks until the index has it; no loop thread, no writer thread. */
+void store_forget(struct store *s, const struct digest *d, bool quarantine);
+
+/* The record as it is, without what index_put_blob() adds. */
+void index_txn_put_blob(struct index_txn *t, const struct digest *d, const struct blob_record *b);
+
+#endif

@@ -1,0 +1,66 @@
+/* store/job.c - the work of a store behind it: what is due and what is under way. */
+#include "store/adopt.h"
+#include "store/backup.h"
+#include "store/inner.h"
+#include "store/sweep.h"
+#include "store/sync.h"
+#include "store/writer.h"
+
+void store_job_enter(struct store *s)
+{
+    pthread_mutex_lock(&s->jobs_lock);
+    s->jobs++;
+    pthread_mutex_unlock(&s->jobs_lock);
+}
+
+void store_job_leave(struct store *s)
+{
+    pthread_mutex_lock(&s->jobs_lock);
+    s->jobs--;
+    if (s->jobs == 0) {
+        pthread_cond_broadcast(&s->jobs_none);
+    }
+    pthread_mutex_unlock(&s->jobs_lock);
+}
+
+static void job_run(struct job *j)
+{
+    struct store_job *job = container_of(j, struct store_job, job);
+
+    job->run(job->store);
+}
+
+/* The writer looks at the clock: the next run may be due. */
+static void job_done(struct job *j)
+{
+    struct store_job *job = container_of(j, struct store_job, job);
+    struct store *s = job->store;
+
+    atomic_store(&job->busy, false);
+    writer_poke(s);
+    store_job_leave(s);
+}
+
+bool store_job_start(struct store *s, struct store_job *job)
+{
+    if (atomic_load(&s->closing) || atomic_exchange(&job->busy, true)) {
+        return false;
+    }
+    store_job_enter(s);
+    pool_submit(s->disk, NULL, &job->job, job_run, job_done);
+    return true;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t store_tick(struct store *s, uint64_t now)
+{
+    if (atomic_load(&s->closing)) {
+        return UINT64_MAX;
+    }
+    return least(least(sync_tick(s->sync, now), backup_tick(s->backup, now)),
+                 least(adopt_tick(s->adopt, now), sweep_tick(s->sweep, now)));
+}

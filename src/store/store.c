@@ -1,0 +1,129 @@
+/* store/store.c - the parts of a store, put together and taken apart. */
+#include "store/store.h"
+
+#include "base/log.h"
+#include "store/adopt.h"
+#include "store/backup.h"
+#include "store/boot.h"
+#include "store/claim.h"
+#include "store/lock.h"
+#include "store/recover.h"
+#include "store/sweep.h"
+#include "store/sync.h"
+#include "store/touch.h"
+#include "store/writer.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static void store_free(struct store *s)
+{
+    db_close(s->db);
+    tree_close(&s->tree);
+    budget_free(s->budget);
+    touch_free(s->touch);
+    sync_free(s->sync);
+    backup_free(s->backup);
+    adopt_free(s->adopt);
+    sweep_free(s->sweep);
+    claims_free(s->claims);
+    if (s->lock_fd >= 0) {
+        close(s->lock_fd);
+    }
+    if (s->dir_fd >= 0) {
+        close(s->dir_fd);
+    }
+    pthread_cond_destroy(&s->jobs_none);
+    pthread_mutex_destroy(&s->jobs_lock);
+    free(s->dir);
+    free(s);
+}
+
+static struct store *store_new(const struct store_options *options)
+{
+    struct store *s = xnew(struct store);
+
+    s->dir = xstrdup(options->dir);
+    s->disk = options->disk;
+    s->boot = boot_id();
+    s->session = (uint32_t)boot_random();
+    s->pulls = s->session;
+    clock_gettime(CLOCK_REALTIME_COARSE, &s->opened);
+    s->dir_fd = -1;
+    s->lock_fd = -1;
+    s->tree = (struct tree){-1, -1, -1};
+    pthread_mutex_init(&s->jobs_lock, NULL);
+    pthread_cond_init(&s->jobs_none, NULL);
+    s->touch = touch_new(s);
+    s->claims = claims_new();
+    s->sync = sync_new(s);
+    s->backup = backup_new(s);
+    s->adopt = adopt_new(s);
+    s->sweep = sweep_new(s);
+    return s;
+}
+
+/* What there is on the disk, up to where it can serve. */
+static int store_load(struct store *s, const struct store_options *options, struct err *err)
+{
+    if (lock_take(s, err) < 0) {
+        return -1;
+    }
+    s->budget = budget_new(options, s->dir_fd);
+    if (recover_index(s, err) < 0 || tree_open(&s->tree, s->dir_fd, s->dir, err) < 0) {
+        return -1;
+    }
+    if (s->recover.replaced) {
+        if (adopt_all(s, err) < 0) {
+            return -1;
+        }
+    } else if (s->recover.unclean) {
+        adopt_start(s->adopt);
+    }
+    budget_recorded(s->budget, &s->totals, NULL, 0);
+    return sweep_count(s, err);
+}
+
+struct store *store_open(const struct store_options *options, struct err *err)
+{
+    struct store *s = store_new(options);
+
+    if (store_load(s, options, err) < 0) {
+        store_free(s);
+        return NULL;
+    }
+    writer_start(s);
+    return s;
+}
+
+void store_close(struct store *s)
+{
+    struct err err;
+
+    if (s == NULL) {
+        return;
+    }
+    atomic_store(&s->closing, true);
+    pthread_mutex_lock(&s->jobs_lock);
+    while (s->jobs > 0) {
+        pthread_cond_wait(&s->jobs_none, &s->jobs_lock);
+    }
+    pthread_mutex_unlock(&s->jobs_lock);
+    writer_stop(s);
+    sync_finish(s->sync);
+    backup_finish(s->backup);
+    if (recover_finish(s, &err) < 0) {
+        log_event(LOG_WARN, "store.stop", "the stop does not count as clean: %s", err.text);
+    }
+    store_free(s);
+}
+
+struct pool *store_disk(const struct store *s)
+{
+    return s->disk;
+}
+
+const char *store_dir(const struct store *s)
+{
+    return s->dir;
+}

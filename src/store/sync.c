@@ -1,0 +1,258 @@
+/* store/sync.c - batches of files to sync. */
+#include "store/sync.h"
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "store/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SYNC_MS 5000
+/* Files of one batch: what one change of the index marks. */
+#define BATCH_MAX 2000
+
+/* One blob of a batch. */
+struct synced {
+    struct digest digest;
+    bool good; /* it is on disk, its folder too */
+};
+
+/* Owner: the store. Thread: the writer's; the batch is the pool's while the job runs. */
+struct sync {
+    struct store *store;
+    struct digest *pending;
+    size_t n_pending;
+    size_t cap_pending;
+    uint64_t due_ms; /* of the oldest pending one */
+    struct synced *batch;
+    size_t n_batch; /* 0: no batch is under way */
+    struct store_job job;
+    struct index_write write;
+};
+
+static int compare_digests(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct digest));
+}
+
+/* --- on the disk pool ---------------------------------------------------------------------- */
+
+/* Write-back starts for all of them before the first one is waited for. */
+static void start_write_back(struct store *s, const struct digest *d)
+{
+    int fd = tree_open_blob(&s->tree, d);
+
+    if (fd >= 0) {
+        ignore_result(sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE) < 0);
+        close(fd);
+    }
+}
+
+/* A file whose sync failed once is lost: the kernel will not say so again. */
+static void sync_failed(struct store *s, const struct digest *d)
+{
+    char text[DIGEST_TEXT_MAX];
+    const char *why = strerror(errno);
+
+    count(store_errors);
+    log_event(LOG_ERROR, "store.sync", "%s: %s cannot be put on disk: %s; it is removed", s->dir,
+              digest_text(d, text), why);
+    store_forget(s, d, false);
+}
+
+/* Gone already: whoever removed it has seen to its record. */
+static bool sync_file(struct store *s, const struct digest *d)
+{
+    _cleanup_close_ int fd = tree_open_blob(&s->tree, d);
+
+    if (fd < 0) {
+        return false;
+    }
+    if (fault_at("blob.fsync")) {
+        errno = EIO;
+    } else if (fdatasync(fd) == 0) {
+        return true;
+    }
+    sync_failed(s, d);
+    return false;
+}
+
+static bool same_folder(const struct digest *a, const struct digest *b)
+{
+    return a->alg == b->alg && a->bytes[0] == b->bytes[0];
+}
+
+/* The batch is sorted, so that the blobs of a folder stand together. */
+static void sync_folders(struct store *s, struct synced *batch, size_t n)
+{
+    for (size_t i = 0, next; i < n; i = next) {
+        bool any = false;
+
+        for (next = i; next < n && same_folder(&batch[i].digest, &batch[next].digest); next++) {
+            any = any || batch[next].good;
+        }
+        if (any && tree_sync_folder(&s->tree, &batch[i].digest) < 0) {
+            count(store_errors);
+            log_event(LOG_ERROR, "store.sync", "%s: a folder cannot be put on disk: %s", s->dir,
+                      strerror(errno));
+            for (size_t k = i; k < next; k++) {
+                batch[k].good = false;
+            }
+        }
+    }
+}
+
+static void sync_batch(struct store *s, struct synced *batch, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        start_write_back(s, &batch[i].digest);
+    }
+    for (size_t i = 0; i < n; i++) {
+        batch[i].good = sync_file(s, &batch[i].digest);
+    }
+    sync_folders(s, batch, n);
+}
+
+static void sync_run(struct store *s)
+{
+    struct sync *y = s->sync;
+
+    sync_batch(s, y->batch, y->n_batch);
+    index_write_submit(s, NULL, &y->write);
+}
+
+/* --- on the writer thread ------------------------------------------------------------------ */
+
+static bool is_pending(const struct sync *y, const struct digest *d)
+{
+    return y->n_pending > 0 &&
+           bsearch(d, y->pending, y->n_pending, sizeof(*y->pending), compare_digests) != NULL;
+}
+
+static void mark_apply(struct index_write *w, struct index_txn *t)
+{
+    struct sync *y = container_of(w, struct sync, write);
+
+    if (y->n_pending > 0) {
+        qsort(y->pending, y->n_pending, sizeof(*y->pending), compare_digests);
+    }
+    for (size_t i = 0; i < y->n_batch; i++) {
+        struct synced *one = &y->batch[i];
+        struct blob_record b;
+
+        if (one->good && !is_pending(y, &one->digest) &&
+            index_txn_get_blob(t, &one->digest, &b) == INDEX_FOUND && !b.synced &&
+            b.boot == y->store->boot) {
+            b.synced = true;
+            index_txn_put_blob(t, &one->digest, &b);
+        }
+    }
+}
+
+static void batch_end(struct sync *y)
+{
+    free(y->batch);
+    y->batch = NULL;
+    y->n_batch = 0;
+}
+
+/* Where the index refused, they stay unsynced there: hashed once more after the next boot. */
+static void mark_done(struct index_write *w)
+{
+    batch_end(container_of(w, struct sync, write));
+}
+
+static void batch_begin(struct sync *y)
+{
+    size_t n = y->n_pending < BATCH_MAX ? y->n_pending : BATCH_MAX;
+
+    qsort(y->pending, y->n_pending, sizeof(*y->pending), compare_digests);
+    y->batch = xcalloc(n, sizeof(*y->batch));
+    y->n_batch = n;
+    for (size_t i = 0; i < n; i++) {
+        y->batch[i].digest = y->pending[i];
+    }
+    memmove(y->pending, y->pending + n, (y->n_pending - n) * sizeof(*y->pending));
+    y->n_pending -= n;
+}
+
+void sync_add(struct sync *y, const struct digest *d, size_t n)
+{
+    if (n == 0) {
+        return;
+    }
+    if (y->n_pending == 0) {
+        y->due_ms = clock_mono_ms() + SYNC_MS;
+    }
+    if (y->n_pending + n > y->cap_pending) {
+        y->cap_pending = 2 * (y->n_pending + n);
+        y->pending = xrealloc(y->pending, y->cap_pending * sizeof(*y->pending));
+    }
+    memcpy(y->pending + y->n_pending, d, n * sizeof(*d));
+    y->n_pending += n;
+}
+
+/* The job could not be started: the store closes, or the one before has not quite ended. */
+static void batch_undo(struct sync *y)
+{
+    for (size_t i = 0; i < y->n_batch; i++) {
+        sync_add(y, &y->batch[i].digest, 1);
+    }
+    batch_end(y);
+}
+
+uint64_t sync_tick(struct sync *y, uint64_t now)
+{
+    if (y->n_pending == 0 || y->n_batch > 0) {
+        return UINT64_MAX; /* the end of the batch wakes the writer */
+    }
+    if (now < y->due_ms) {
+        return y->due_ms;
+    }
+    batch_begin(y);
+    if (!store_job_start(y->store, &y->job)) {
+        batch_undo(y);
+        return now + SYNC_MS;
+    }
+    y->due_ms = now;
+    return UINT64_MAX;
+}
+
+void sync_finish(struct sync *y)
+{
+    struct err err;
+
+    while (y->n_pending > 0) {
+        batch_begin(y);
+        sync_batch(y->store, y->batch, y->n_batch);
+        ignore_result(writer_apply(y->store, &y->write, &err) < 0);
+        batch_end(y);
+    }
+}
+
+struct sync *sync_new(struct store *s)
+{
+    struct sync *y = xnew(struct sync);
+
+    y->store = s;
+    y->job.store = s;
+    y->job.run = sync_run;
+    y->write = (struct index_write){.apply = mark_apply, .done = mark_done};
+    list_init(&y->write.node);
+    return y;
+}
+
+void sync_free(struct sync *y)
+{
+    if (y == NULL) {
+        return;
+    }
+    free(y->pending);
+    free(y->batch);
+    free(y);
+}
