@@ -18,6 +18,7 @@ CONFIG = os.path.join(TOP, "config")
 # Which of config/ goes where, as the files themselves say.
 PUT = {"docker/daemon.json": "docker/daemon.json",
        "containerd/certs.d/_default/hosts.toml": "containerd/certs.d/_default/hosts.toml",
+       "buildkit/buildkitd.toml": "buildkit/buildkitd.toml",
        "containers/registries.conf.d/larder.conf": "containers/registries.conf.d/larder.conf"}
 # What podman and skopeo want besides, as their packages bring it; a Dockerfile's FROM is Docker's.
 BESIDES = {"policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
@@ -26,7 +27,7 @@ BESIDES = {"policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
 
 def configure():
     """Puts config/ and nothing else where the clients look; /etc is the place's own."""
-    for folder in "docker", "containerd", "containers":
+    for folder in {target.split("/")[0] for target in PUT.values()}:
         shutil.rmtree(f"/etc/{folder}", ignore_errors=True)
     for source, target in PUT.items():
         os.makedirs(os.path.dirname(os.path.join("/etc", target)), exist_ok=True)
@@ -34,12 +35,6 @@ def configure():
     for name, text in BESIDES.items():
         with open(os.path.join("/etc/containers", name), "w", encoding="utf-8") as f:
             f.write(text)
-
-
-def program(name):
-    """Debian's, which is what is tested, before one that comes first in some PATH."""
-    debian = os.path.join("/usr/bin", name)
-    return debian if os.path.exists(debian) else shutil.which(name)
 
 
 class CannotRun(Exception):
@@ -55,7 +50,7 @@ class Client:
     daemon = None
 
     def __init__(self, place, folder):
-        missing = [name for name in self.needs if not shutil.which(name)]
+        missing = [n for n in self.needs if not shutil.which(n, path=place.env["PATH"])]
         if missing:
             raise CannotRun(f"{self.name}: {' and '.join(missing)} is not installed")
         self.place, self.folder = place, folder
@@ -115,7 +110,7 @@ class Docker(Client):
             "--pidfile", os.path.join(self.folder, "pid"), "--bridge=none", "--iptables=false")
 
     def command(self, *args):
-        return [program("docker"), "--host", "unix://" + self.socket, *args]
+        return ["docker", "--host", "unix://" + self.socket, *args]
 
     def forget(self, image):
         self.run("rmi", image)
@@ -155,7 +150,7 @@ class Containers(Client):
         return ["--root", os.path.join(self.folder, "root"), "--runroot", self.state]
 
     def command(self, *args):
-        return [program(self.name), *self.store(), *args]
+        return [self.name, *self.store(), *args]
 
     def pull_args(self, image):
         return ["pull", "--quiet", image]
@@ -200,7 +195,7 @@ class Skopeo(Client):
     name, needs = "skopeo", ("skopeo",)
 
     def command(self, *args):
-        return [program("skopeo"), *args]
+        return ["skopeo", *args]
 
     def target(self, image):
         return os.path.join(self.folder, re.sub(r"\W", "-", image))
@@ -242,7 +237,7 @@ class Containerd(Client):
             "--state", os.path.join(self.folder, "state"), "--address", self.socket)
 
     def command(self, *args):
-        return [program("ctr"), "--address", self.socket, *args]
+        return ["ctr", "--address", self.socket, *args]
 
     def pull_args(self, image):
         return ["images", "pull", "--hosts-dir", "/etc/containerd/certs.d", image]

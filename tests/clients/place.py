@@ -125,9 +125,10 @@ class Place:
     def __init__(self, folder):
         # What clients keep is kept in memory; they write many small files, and sync them.
         self.folder, self.stores = folder, os.path.join(folder, "stores")
-        # What programs keep for a user is kept here, and no setting of this user is found.
+        # What programs keep for a user is kept here, and no setting of this user is found. Debian's
+        # own are what is tested, before those that come first in some PATH.
         self.env = {"HOME": os.path.join(folder, "home"), "LC_ALL": "C.UTF-8",
-                    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", ""),
                     "TMPDIR": os.path.join(folder, "tmp")}
         for name in self.env["HOME"], self.env["TMPDIR"]:
             os.makedirs(name)
