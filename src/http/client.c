@@ -1,7 +1,8 @@
 /* http/client.c - a request out, a response head in. */
-#include "http/call.h"
+#include "http/client.h"
 
 #include "http/basic.h"
+#include "http/call.h"
 
 #include <assert.h>
 #include <stdlib.h>

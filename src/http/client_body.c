@@ -1,4 +1,4 @@
-/* http/client_body.c - the body of a response: straight into the caller's memory where it can be. */
+/* http/client_body.c - the body of a response: straight into the caller's memory if it can be. */
 #include "http/call.h"
 
 #include "base/counter.h"

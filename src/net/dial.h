@@ -25,8 +25,8 @@ enum dial_state { DIAL_NOT_YET, DIAL_DONE, DIAL_FAILED };
 struct dial *dial_new(struct resolver *r, struct loop *l, const struct dial_target *target,
                       struct task *waker);
 /* DIAL_DONE, told once: *ret_fd is connected, non-blocking and the caller's, *ret_address is where
- * to. DIAL_FAILED: *err names host and reason (ERR_UPSTREAM_DOWN; ERR_TIMEOUT; ERR_UPSTREAM_PROTOCOL
- * where public_only left no address). */
+ * to. DIAL_FAILED: *err names host and reason (ERR_UPSTREAM_DOWN, ERR_TIMEOUT, or
+ * ERR_UPSTREAM_PROTOCOL where public_only left no address). */
 enum dial_state dial_poll(struct dial *d, int *ret_fd, struct address *ret_address,
                           struct err *err);
 /* Ends it at any time. NULL is allowed. */

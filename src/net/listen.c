@@ -105,23 +105,23 @@ static bool make_sockaddr(const char *host, uint16_t port, struct sockaddr_stora
 /* Writes "127.0.0.1:5000" or "[::1]:5000" of where the socket really is. */
 static void name_bound(struct listener *l)
 {
-    struct sockaddr_storage a = {0};
+    union {
+        struct sockaddr_storage any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } a = {0};
     socklen_t len = sizeof(a);
     char host[INET6_ADDRSTRLEN];
 
     if (getsockname(l->fd, (struct sockaddr *)&a, &len) < 0) {
         return;
     }
-    if (a.ss_family == AF_INET6) {
-        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&a;
-
-        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-        snprintf(l->text, sizeof(l->text), "[%s]:%u", host, ntohs(v6->sin6_port));
+    if (a.any.ss_family == AF_INET6) {
+        inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof(host));
+        snprintf(l->text, sizeof(l->text), "[%s]:%u", host, ntohs(a.v6.sin6_port));
     } else {
-        struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&a;
-
-        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-        snprintf(l->text, sizeof(l->text), "%s:%u", host, ntohs(v4->sin_port));
+        inet_ntop(AF_INET, &a.v4.sin_addr, host, sizeof(host));
+        snprintf(l->text, sizeof(l->text), "%s:%u", host, ntohs(a.v4.sin_port));
     }
 }
 

@@ -11,7 +11,8 @@
 
 struct tls_session;
 
-/* Whom a client believes. Owner: whoever made it; it outlives the sessions. Read-only: any thread. */
+/* Whom a client believes. Owner: whoever made it; it outlives the sessions. Read-only, any thread.
+ */
 struct tls_trust;
 
 /* The system's CAs and those of `ca_file` (PEM; may be NULL). `insecure`: nothing is verified.

@@ -89,7 +89,7 @@ enum index_found index_get_partial(struct index_read *r, const struct digest *d,
 void index_each_holder(struct index_read *r, const struct digest *d,
                        bool (*f)(void *arg, uint64_t repo, const struct member_record *m),
                        void *arg);
-/* Tags of a repository greater than `after` ("": from the start) in byte order, until f is false. */
+/* Tags of a repository above `after` ("": from the start) in byte order, until f is false. */
 void index_each_tag(struct index_read *r, uint64_t repo, enum tag_kind kind, const char *after,
                     bool (*f)(void *arg, const char *reference, const struct tag_record *t),
                     void *arg);

@@ -1,5 +1,5 @@
 /*
- * upstream/endpoint.h - one URL at which an upstream is reached: its path, its health, its challenge.
+ * upstream/endpoint.h - a URL at which an upstream is reached: path, health, challenge.
  *
  * Constant but for health and challenge, which have one small lock. Any thread.
  */

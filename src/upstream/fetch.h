@@ -1,5 +1,5 @@
 /*
- * upstream/fetch.h - one question to one upstream: endpoints, tokens and redirects are its business.
+ * upstream/fetch.h - one question to one upstream, its endpoints, tokens and redirects.
  *
  * A fetch ends in a 200 or 206 whose body can be read, or in an error:
  *   ERR_MANIFEST_UNKNOWN, ERR_BLOB_UNKNOWN, ERR_NAME_UNKNOWN   404 from all endpoints

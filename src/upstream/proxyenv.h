@@ -1,5 +1,5 @@
 /*
- * upstream/proxyenv.h - the proxy that the environment names for an origin. Pure but for the reading.
+ * upstream/proxyenv.h - the proxy that the environment names for an origin.
  *
  * HTTPS_PROXY, HTTP_PROXY and NO_PROXY, lower case too, as Go's clients read them (reference
  * protocol.md 5.1): whoever runs a registry client knows those rules.

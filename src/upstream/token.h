@@ -1,8 +1,9 @@
 /*
  * upstream/token.h - tokens by realm, service, credential and scope: asked for once, used by all.
  *
- * Reference protocol.md 2.2 to 2.4. A token is used for 90 % of the life that it was given. Lock: held for a
- * lookup; the question itself runs on the loop that asked first, and comes to its end whoever waits.
+ * Reference protocol.md 2.2 to 2.4. A token is used for 90 % of the life that it was given. Lock:
+ * held for a lookup; the question itself runs on the loop that asked first, and comes to its end
+ * whoever waits.
  */
 #ifndef UPSTREAM_TOKEN_H
 #define UPSTREAM_TOKEN_H
@@ -31,7 +32,8 @@ struct token_question {
     const char *scope;
 };
 
-/* The token for this question, asked for on loop `l` where there is none that is fresh. One reference, for token_unref(). */
+/* The token for this question, asked for on loop `l` where there is none that is fresh. One
+ * reference, for token_unref(). */
 struct token *token_get(const struct token_question *q, struct loop *l);
 void token_unref(struct token *t);
 

@@ -1,8 +1,9 @@
 /* upstream/upstream.c - the list of upstreams. */
-#include "upstream/upstream_impl.h"
+#include "upstream/upstream.h"
 
 #include "http/basic.h"
 #include "net/tls.h"
+#include "upstream/upstream_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>

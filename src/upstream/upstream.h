@@ -40,7 +40,7 @@ void upstreams_free(struct upstreams *u);
 struct upstream *upstreams_at(struct upstreams *u, size_t i);
 
 const char *upstream_name(const struct upstream *u);
-/* Identifies the credential that upstream is asked with: 0 without one. Membership records keep it. */
+/* Identifies the credential that upstream is asked with: 0 without one. Membership keeps it. */
 uint64_t upstream_credential(const struct upstream *u);
 
 #endif
