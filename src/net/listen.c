@@ -29,6 +29,8 @@ struct listener {
     int fd;
     char text[LISTEN_TEXT_MAX];
     char *path; /* of a Unix socket, to be removed */
+    dev_t dev;  /* which file that is: a successor may have put its own there */
+    ino_t ino;
 };
 
 struct listeners {
@@ -40,10 +42,14 @@ struct listeners {
     bool running;
     pthread_t thread;
     uint64_t random;
+    bool full; /* and said so */
+    pthread_mutex_t lock;
+    struct list under_way; /* deliveries; guarded by the lock */
 };
 
-/* A connection on its way to its loop. Owner: itself, until delivered. */
+/* A connection on its way to its loop. Owner: the listeners, until delivered. */
 struct delivery {
+    struct list node;
     struct post post;
     struct listeners *listeners;
     struct loop *loop;
@@ -198,7 +204,7 @@ static int unix_sockaddr(const char *path, struct sockaddr_un *ret, int *ret_dir
 /* A socket file that nobody answers at is left over from a process that died. */
 static bool is_stale(const struct sockaddr_un *a)
 {
-    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     return fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 &&
            errno == ECONNREFUSED;
@@ -209,6 +215,7 @@ static int bind_unix(struct listener *l, const char *address, struct err *err)
     const char *path = address + strlen("unix:");
     _cleanup_close_ int dir = -1;
     struct sockaddr_un a;
+    struct stat st;
 
     if (path[0] != '/') {
         return err_set(err, ERR_CONFIG, "%s: the path must be absolute", address);
@@ -230,6 +237,10 @@ static int bind_unix(struct listener *l, const char *address, struct err *err)
     }
     snprintf(l->text, sizeof(l->text), "%s", address);
     l->path = xstrdup(path);
+    if (lstat(path, &st) == 0) {
+        l->dev = st.st_dev;
+        l->ino = st.st_ino;
+    }
     return 0;
 }
 
@@ -239,6 +250,8 @@ struct listeners *listeners_new(const struct listen_sink *sink)
 
     ls->sink = *sink;
     ls->random = (uint64_t)(uintptr_t)ls | 1;
+    list_init(&ls->under_way);
+    pthread_mutex_init(&ls->lock, NULL);
     ls->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert(ls->stop_fd >= 0);
     return ls;
@@ -287,6 +300,9 @@ static void deliver(struct post *p)
     struct delivery *d = container_of(p, struct delivery, post);
     struct listeners *ls = d->listeners;
 
+    pthread_mutex_lock(&ls->lock);
+    list_remove(&d->node);
+    pthread_mutex_unlock(&ls->lock);
     ls->sink.accepted(ls->sink.context, d->loop, d->i, d->fd, d->peer);
     free(d);
 }
@@ -317,6 +333,7 @@ static bool accept_some(struct listeners *ls, unsigned i)
         if (fd < 0) {
             return errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS;
         }
+        ls->full = false;
         d = xnew(struct delivery);
         post_init(&d->post, deliver);
         d->listeners = ls;
@@ -324,6 +341,10 @@ static bool accept_some(struct listeners *ls, unsigned i)
         d->i = i;
         d->fd = fd;
         peer_text(&a, d->peer);
+        list_init(&d->node);
+        pthread_mutex_lock(&ls->lock);
+        list_append(&ls->under_way, &d->node);
+        pthread_mutex_unlock(&ls->lock);
         loop_post(d->loop, &d->post);
     }
     return true;
@@ -351,9 +372,12 @@ static void *acceptor(void *arg)
         for (unsigned i = 0; i < ls->n; i++) {
             full = (fds[i].revents != 0 && !accept_some(ls, i)) || full;
         }
-        if (full) {
+        if (full && !ls->full) {
+            ls->full = true; /* said once until one is accepted again */
             log_event(LOG_ERROR, "accept.full",
                       "no more descriptors for connections; raise the limit (ulimit -n)");
+        }
+        if (full) {
             ignore_result(poll(&stop, 1, FULL_PAUSE_MS) < 0);
         }
     }
@@ -375,6 +399,21 @@ void listeners_start(struct listeners *ls, unsigned n_loops)
     ls->running = true;
 }
 
+static void listener_close(struct listener *l)
+{
+    struct stat st;
+
+    if (l->fd >= 0) {
+        close(l->fd);
+        l->fd = -1;
+    }
+    if (l->path != NULL && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino) {
+        unlink(l->path);
+    }
+    free(l->path);
+    l->path = NULL;
+}
+
 void listeners_stop(struct listeners *ls)
 {
     uint64_t one = 1;
@@ -385,25 +424,25 @@ void listeners_stop(struct listeners *ls)
         ls->running = false;
     }
     for (unsigned i = 0; i < ls->n; i++) {
-        if (ls->all[i].fd >= 0) {
-            close(ls->all[i].fd);
-            ls->all[i].fd = -1;
-        }
-        if (ls->all[i].path != NULL) {
-            unlink(ls->all[i].path);
-        }
+        listener_close(&ls->all[i]);
     }
 }
 
 void listeners_free(struct listeners *ls)
 {
+    struct list *node;
+
     if (ls == NULL) {
         return;
     }
     listeners_stop(ls);
-    for (unsigned i = 0; i < ls->n; i++) {
-        free(ls->all[i].path);
+    while ((node = list_pop(&ls->under_way)) != NULL) {
+        struct delivery *d = container_of(node, struct delivery, node);
+
+        close(d->fd);
+        free(d);
     }
     close(ls->stop_fd);
+    pthread_mutex_destroy(&ls->lock);
     free(ls);
 }
