@@ -584,14 +584,14 @@ static const struct step *step_failed(struct op *op)
 static void keep_run(struct job *job)
 {
     struct flight *f = container_of(job, struct flight, job);
-    unsigned char state[SHA_STATE_MAX];
-    size_t state_len = sha_save(&f->sha, state);
+    struct partial_record *p = &f->checkpoint.partial;
     bool keep = f->op.err.code != ERR_NONE && f->op.err.code != ERR_DIGEST_MISMATCH &&
                 f->received > 0 && !flight_in_window(f) && f->sha.hashed == f->received;
 
-    if (!keep || ingest_keep(&f->ingest, atomic_load(&f->size), f->received, state, state_len,
-                             &f->checkpoint.partial, &f->job_err) < 0) {
-        f->checkpoint.partial.stored = 0;
+    *p = (struct partial_record){.size = atomic_load(&f->size), .stored = f->received};
+    p->state_len = sha_save(&f->sha, p->state);
+    if (!keep || ingest_keep(&f->ingest, p, &f->job_err) < 0) {
+        p->stored = 0;
         ingest_drop(&f->ingest);
     }
 }

@@ -320,27 +320,18 @@ int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
     return 0;
 }
 
-int ingest_keep(struct ingest *in, uint64_t size, uint64_t stored, const void *state,
-                size_t state_len, struct partial_record *ret, struct err *err)
+int ingest_keep(struct ingest *in, struct partial_record *p, struct err *err)
 {
-    struct partial_record p = {
-        .size = size,
-        .stored = stored,
-        .touched = clock_wall_s(),
-        .state_len = state_len,
-    };
-
-    if (in->claim == NULL || in->fd < 0 || stored == 0 || state_len > sizeof(p.state)) {
+    if (in->claim == NULL || in->fd < 0 || p->stored == 0) {
         return err_set(err, ERR_STORE, "this part of a blob cannot be kept");
     }
-    if (ftruncate(in->fd, (off_t)stored) < 0 || FAULT_IO("ingest.fsync") || fdatasync(in->fd) < 0 ||
-        fsync(in->store->tree.ingest) < 0) {
+    if (ftruncate(in->fd, (off_t)p->stored) < 0 || FAULT_IO("ingest.fsync") ||
+        fdatasync(in->fd) < 0 || fsync(in->store->tree.ingest) < 0) {
         return ingest_error(in, errno, "keeping a part of", err);
     }
-    memcpy(p.state, state, state_len);
-    budget_park(in->store->budget, stored);
+    p->touched = clock_wall_s();
+    budget_park(in->store->budget, p->stored);
     ingest_release(in);
-    *ret = p;
     return 0;
 }
 

@@ -55,11 +55,10 @@ int ingest_restart(struct ingest *in, struct err *err) MUST_CHECK;
  * reservation is the store's from here and ends with that record: in->reserved is 0. Where it
  * fails, the caller drops. */
 int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err) MUST_CHECK;
-/* Stops, keeping what is there for a later download: synced up to `stored`, whose hash state is
- * `state`; the caller puts the partial_record that this fills. Where it fails, as it does where
- * another ingest of the digest holds its name, the caller drops. */
-int ingest_keep(struct ingest *in, uint64_t size, uint64_t stored, const void *state,
-                size_t state_len, struct partial_record *ret, struct err *err) MUST_CHECK;
+/* Stops, keeping what is there for a later download: synced up to p->stored, whose hash state is
+ * in p->state; the caller then puts *p, of which only `touched` is filled in here. Where it fails,
+ * as it does where another ingest of the digest holds its name, the caller drops. */
+int ingest_keep(struct ingest *in, struct partial_record *p, struct err *err) MUST_CHECK;
 /* Stops and removes the file. Harmless after any of the ends. */
 void ingest_drop(struct ingest *in);
 

@@ -200,7 +200,7 @@ static void sweep_table(struct store *s)
     free(b);
 }
 
-static void sweep_run(struct store *s)
+void sweep_run(struct store *s)
 {
     sweep_folder(s);
     sweep_table(s);

@@ -14,6 +14,8 @@ void sweep_free(struct sweep *w);
 
 /* Counts what partial files hold. Before the writer starts. */
 int sweep_count(struct store *s, struct err *err) MUST_CHECK;
+/* One sweep, on this thread, which may block. */
+void sweep_run(struct store *s);
 /* Starts what is due; when to ask again. Writer thread. */
 uint64_t sweep_tick(struct sweep *w, uint64_t now);
 

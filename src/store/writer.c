@@ -165,7 +165,7 @@ static void group_run(struct store *s, struct list *group)
     LIST_HEAD(failed);
 
     group_commit(s, group, &failed);
-    list_splice(group, &failed);
+    group_done(&failed);
     group_done(group);
 }
 

@@ -1,15 +1,12 @@
 /*
- * store_dir.h - a data directory of a test's own, and changes of the index that are waited for.
+ * store_dir.h - a data directory of a test's own.
  *
  * The directory lies under $TMPDIR and is removed with rm at the end of the program.
  */
 #ifndef STORE_DIR_H
 #define STORE_DIR_H
 
-#include "base/sha.h"
-#include "store/ingest.h"
-#include "store/inner.h"
-#include "store/writer.h"
+#include "store/store.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -53,6 +50,12 @@ static inline const char *store_dir_new(void)
     return store_dir_path;
 }
 
+/* At the end of main(). */
+static inline void store_dir_join_pool(void)
+{
+    pool_free(store_dir_pool);
+}
+
 static inline struct store_options store_dir_options(void)
 {
     if (store_dir_pool == NULL) {
@@ -74,126 +77,6 @@ static inline struct store *store_dir_open(void)
         exit(1);
     }
     return s;
-}
-
-static inline void store_dir_join_pool(void)
-{
-    pool_free(store_dir_pool);
-    store_dir_pool = NULL;
-}
-
-/* --- bytes --------------------------------------------------------------------------------- */
-
-/* The n-th blob of tests: its bytes follow from n. */
-static inline void nth_bytes(unsigned n, void *out, size_t size)
-{
-    unsigned char *bytes = out;
-
-    for (size_t i = 0; i < size; i++) {
-        bytes[i] = (unsigned char)(i * 31 + i / 251 + n * 7 + 1);
-    }
-}
-
-static inline struct digest nth_digest(unsigned n, size_t size)
-{
-    unsigned char *bytes = xcalloc(size + 1, 1);
-    struct digest d = {.alg = DIGEST_SHA256};
-
-    nth_bytes(n, bytes, size);
-    sha_of(SHA_256, bytes, size, d.bytes);
-    free(bytes);
-    return d;
-}
-
-/* --- changes ------------------------------------------------------------------------------- */
-
-struct blob_put {
-    struct index_write write;
-    struct digest digest;
-    struct blob_record record;
-    bool partial_gone;
-};
-
-static inline void blob_put_apply(struct index_write *w, struct index_txn *t)
-{
-    struct blob_put *p = container_of(w, struct blob_put, write);
-
-    index_put_blob(t, &p->digest, &p->record);
-    if (p->partial_gone) {
-        index_del_partial(t, &p->digest);
-    }
-}
-
-static inline int blob_put(struct store *s, const struct digest *d, const struct blob_record *b,
-                           struct err *err)
-{
-    struct blob_put p = {.digest = *d, .record = *b, .write = {.apply = blob_put_apply}};
-
-    p.partial_gone = true;
-    return writer_wait(s, &p.write, err);
-}
-
-/* Takes the n-th blob of tests through ingest into the index. */
-static inline int blob_add(struct store *s, unsigned n, size_t size, bool sync, struct err *err)
-{
-    struct blob_record b = {.size = size, .class = BLOB_LAYER, .synced = sync};
-    struct digest d = nth_digest(n, size);
-    unsigned char *bytes = xcalloc(size + 1, 1);
-    struct ingest in;
-    int rc;
-
-    nth_bytes(n, bytes, size);
-    rc = ingest_open(&in, s, &d, size, false, err);
-    if (rc == 0) {
-        rc = ingest_write(&in, bytes, size, 0, err);
-        rc = rc < 0 ? rc : ingest_commit(&in, size, sync, err);
-        if (rc < 0) {
-            ingest_drop(&in);
-        } else {
-            close(in.fd);
-            rc = blob_put(s, &d, &b, err);
-        }
-    }
-    free(bytes);
-    return rc;
-}
-
-static inline enum index_found blob_get(struct store *s, const struct digest *d,
-                                        struct blob_record *ret)
-{
-    struct index_read *r = index_read_begin(s);
-    enum index_found found;
-
-    if (r == NULL) {
-        return INDEX_FAILED;
-    }
-    found = index_get_blob(r, d, ret);
-    index_read_end(r);
-    return found;
-}
-
-/* Whether the n-th blob of tests is there, with its bytes. */
-static inline bool blob_is_whole(struct store *s, unsigned n, size_t size)
-{
-    struct digest d = nth_digest(n, size);
-    unsigned char *want = xcalloc(size + 1, 1);
-    unsigned char *got = xcalloc(size + 1, 1);
-    struct blob_record b;
-    struct err err;
-    bool good = false;
-    int fd = -1;
-
-    nth_bytes(n, want, size);
-    if (blob_get(s, &d, &b) == INDEX_FOUND && b.size == size) {
-        fd = store_open_blob(s, &d, b.size, &err);
-    }
-    if (fd >= 0) {
-        good = pread(fd, got, size + 1, 0) == (ssize_t)size && memcmp(want, got, size) == 0;
-        close(fd);
-    }
-    free(want);
-    free(got);
-    return good;
 }
 
 #endif
