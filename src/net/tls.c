@@ -22,7 +22,7 @@
 
 #define PIECE (64u * 1024) /* of a file that the kernel cannot send */
 #define GATHER 16384       /* small parts go into one record */
-#define WORDS_MAX 200
+#define WORDS_MAX 220
 
 struct tls_trust {
     SSL_CTX *ctx;

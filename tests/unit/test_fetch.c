@@ -1,6 +1,6 @@
 /*
- * Fetches against registries of our own, which are threads with blocking sockets: tokens, redirects,
- * ranges, kept connections, several endpoints.
+ * test_fetch.c - fetches against registries of our own, which are threads with blocking sockets:
+ * tokens, redirects, ranges, kept connections, several endpoints.
  */
 #include "loop/loop.c"
 

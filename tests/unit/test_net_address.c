@@ -1,4 +1,4 @@
-/* Which addresses are the public internet's. */
+/* test_net_address.c - which addresses are the public internet's. */
 #include "net/address.h"
 
 #include "base/mem.h"

@@ -1,4 +1,4 @@
-/* Names to addresses, the order in which they are tried, and connections. */
+/* test_net_dial.c - names to addresses, the order in which they are tried, and connections. */
 #include "loop/loop.c"
 
 #include "base/limits.h"

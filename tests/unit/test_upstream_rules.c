@@ -1,4 +1,7 @@
-/* Realms, redirects, scopes, headers, the proxy environment and the health of endpoints. */
+/*
+ * test_upstream_rules.c - realms, redirects, scopes, headers, the proxy environment and the health
+ * of endpoints.
+ */
 #include "upstream/endpoint.h"
 #include "upstream/proxyenv.h"
 #include "upstream/rules.h"
