@@ -126,10 +126,6 @@ static void exchange(struct loop *l, const char *address, const char *peer)
     CHECK(listeners_add(ls, address, &err) == 0);
     CHECK_STR(err.text, "");
     text = listeners_text(ls, 1);
-    CHECK(listeners_add(ls, text, &err) < 0);
-    CHECK_INT(err.code, ERR_CONFIG);
-    CHECK(strstr(err.text, text) != NULL && strstr(err.text, "in use") != NULL);
-
     listeners_start(ls, 1);
     fd = connect_to(text);
     CHECK(fd >= 0);
@@ -143,6 +139,19 @@ static void exchange(struct loop *l, const char *address, const char *peer)
     stream_close(&g.stream);
     listeners_stop(ls);
     CHECK(connect_to(text) < 0);
+    listeners_free(ls);
+}
+
+static void test_taken(const char *address)
+{
+    struct listen_sink sink = {.accepted = accepted, .load = no_load};
+    struct listeners *ls = listeners_new(&sink);
+    struct err err = {0};
+
+    CHECK(listeners_add(ls, address, &err) == 0);
+    CHECK(listeners_add(ls, listeners_text(ls, 0), &err) < 0);
+    CHECK_INT(err.code, ERR_CONFIG);
+    CHECK(strstr(err.text, listeners_text(ls, 0)) != NULL && strstr(err.text, "in use") != NULL);
     listeners_free(ls);
 }
 
@@ -184,6 +193,7 @@ static void test_unix(struct loop *l)
 
     CHECK(mkdtemp(dir) != NULL);
     snprintf(text, sizeof(text), "unix:%s/s", dir);
+    test_taken(text);
     exchange(l, text, "unix");
     CHECK(lstat(text + 5, &st) != 0);
 
@@ -231,6 +241,7 @@ int main(void)
     struct loop *l = loop_new();
 
     test_parse();
+    test_taken("127.0.0.1:0");
     exchange(l, "127.0.0.1:0", "127.0.0.1");
     test_unix(l);
     test_long_path();
