@@ -584,14 +584,32 @@ static enum err_code code_of(const struct fetch *f, int status)
     }
 }
 
+static const char *words_of(enum err_code code)
+{
+    switch (code) {
+    case ERR_MANIFEST_UNKNOWN:
+    case ERR_BLOB_UNKNOWN:
+    case ERR_NAME_UNKNOWN:
+        return "has no";
+    case ERR_UPSTREAM_REFUSED:
+        return "refuses";
+    case ERR_TOO_MANY:
+        return "allows no more requests now, for";
+    case ERR_RANGE:
+        return "has no such range of";
+    default:
+        return "cannot answer for";
+    }
+}
+
 static void refused(struct fetch *f, const struct http_head *h)
 {
     const char *name = f->upstream->name;
     enum err_code code = code_of(f, h->status);
 
     if (at_home(f)) {
-        err_set(&f->op.err, code, "%s answers %d for %s %s", name, h->status, f->repo,
-                f->reference);
+        err_set(&f->op.err, code, "%s %s %s %s (%d)", name, words_of(code), f->repo, f->reference,
+                h->status);
     } else {
         /* Storage that does not take what the registry signed. */
         code = h->status == 400 ? ERR_UPSTREAM_REFUSED : code;
