@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define WARM_PIECE (2u * 1024 * 1024) /* read ahead by the pool at a time */
+#define WINDOW_COPY (64u * 1024)      /* of a memory window, sent at a time */
 
 void reader_init(struct reader *r)
 {
@@ -205,6 +206,18 @@ static bool promise_broken(const struct request *q)
     return q->size != UINT64_MAX && size != UINT64_MAX && size != q->size;
 }
 
+/* Bytes of a memory window are copied: sendfile would hand the socket pages that are punched out, and
+ * zeroed at the edges, once the reader has gone past them, while they still wait to be sent. */
+static ssize_t send_copy(struct request *q, const struct flight_view *view)
+{
+    static _Thread_local char copy[WINDOW_COPY];
+    size_t want = piece(&q->reader, view->len);
+    ssize_t got =
+        file_pread_all(view->fd, copy, want < sizeof(copy) ? want : sizeof(copy), view->offset);
+
+    return got <= 0 ? 0 : http_send(q->x, copy, (size_t)got);
+}
+
 static enum reader_moved pump_flight(struct request *q)
 {
     struct reader *r = &q->reader;
@@ -232,7 +245,8 @@ static enum reader_moved pump_flight(struct request *q)
             op_wake(&q->op);
             return READER_WAIT;
         }
-        n = http_send_file(q->x, view.fd, view.offset, piece(r, view.len));
+        n = view.memory ? send_copy(q, &view)
+                        : http_send_file(q->x, view.fd, view.offset, piece(r, view.len));
         if (n <= 0) {
             return sent_none(q, n);
         }
