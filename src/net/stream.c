@@ -42,6 +42,7 @@ void stream_close(struct stream *s)
     if (s->fd < 0) {
         return;
     }
+    tls_close_notify(s->tls);
     tls_session_free(s->tls);
     s->tls = NULL;
     watch_close(&s->watch);
@@ -52,6 +53,7 @@ void stream_close(struct stream *s)
 void stream_shutdown(struct stream *s)
 {
     if (s->fd >= 0) {
+        tls_close_notify(s->tls);
         ignore_result(shutdown(s->fd, SHUT_WR) < 0);
     }
 }
@@ -62,6 +64,8 @@ void stream_reset(struct stream *s)
 
     if (s->fd >= 0) {
         ignore_result(setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) < 0);
+        tls_session_free(s->tls); /* no close_notify: the end must not look orderly */
+        s->tls = NULL;
     }
     stream_close(s);
 }
