@@ -117,7 +117,7 @@ class Process:
 
 
 class Place:
-    """While it is entered, what is started runs inside; files but those of /etc and /run are shared.
+    """While it is entered, what is started runs inside; files but /etc and /run are the machine's.
 
     No thread can be started meanwhile, since a thread may not be in another process's namespace.
     """
