@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #define ADOPT_MAX 1000
-/* Between two folders, of which there are 256: a million blobs are looked through in half a
- * minute, at a small part of what one disk thread can do. */
+/* A million blobs are looked through in half a minute, at a small part of what one disk thread can
+ * do. */
+#define SCAN_FILES 2000
 #define SCAN_PAUSE_MS 50
 
 /* Owner: the store. Thread: the writer's; `adopted` is the job's. */
@@ -37,6 +38,7 @@ struct orphans {
     struct index_write write;
     bool all;  /* also those that came after the store was opened: nobody else is at work yet */
     bool more; /* there were more than fit */
+    uint64_t seen;
     size_t n;
     uint64_t adopted;
     struct orphan {
@@ -57,6 +59,7 @@ static bool find_orphan(void *arg, const struct digest *d, const char *path)
     struct blob_record b;
     struct stat st;
 
+    o->seen++;
     if (index_get_blob(o->read, d, &b) != INDEX_ABSENT ||
         fstatat(o->store->tree.blobs, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
         (!o->all && !is_older(&st.st_ctim, &o->store->opened))) {
@@ -95,8 +98,8 @@ static void adopt_apply(struct index_write *w, struct index_txn *t)
     }
 }
 
-/* Adopts what one folder holds; how many there were, or -1 (told). */
-static int64_t folder_adopt(struct store *s, unsigned folder, bool all)
+/* Adopts what one folder holds; how many there were, or -1 (told). *seen grows by its files. */
+static int64_t folder_adopt(struct store *s, unsigned folder, bool all, uint64_t *seen)
 {
     struct orphans *o = xnew(struct orphans);
     struct err err = {0};
@@ -122,6 +125,7 @@ static int64_t folder_adopt(struct store *s, unsigned folder, bool all)
             adopted += rc == 0 ? (int64_t)o->adopted : 0;
         }
     } while (rc == 0 && o->more);
+    *seen += o->seen;
     free(o);
     if (rc < 0) {
         count(store_errors);
@@ -134,17 +138,18 @@ static int64_t folder_adopt(struct store *s, unsigned folder, bool all)
 
 /* --- behind the first answer --------------------------------------------------------------- */
 
-/* One folder a run. */
+/* So many files a run, or one folder where it holds more. */
 static void scan_run(struct store *s)
 {
     struct adopt *a = s->adopt;
     unsigned folder = atomic_load(&a->folder);
-    int64_t adopted = folder_adopt(s, folder, false);
+    uint64_t seen = 0;
 
-    a->adopted += adopted > 0 ? (uint64_t)adopted : 0;
-    folder++;
-    if (folder == TREE_FOLDERS / 2 && faccessat(s->tree.blobs, "sha512", F_OK, 0) < 0) {
-        folder = TREE_FOLDERS;
+    while (folder < TREE_FOLDERS && seen < SCAN_FILES) {
+        int64_t adopted = folder_adopt(s, folder, false, &seen);
+
+        a->adopted += adopted > 0 ? (uint64_t)adopted : 0;
+        folder++;
     }
     if (folder == TREE_FOLDERS && a->adopted > 0) {
         log_event(LOG_INFO, "store.recover",
@@ -217,7 +222,7 @@ static int drop_lost(struct store *s, uint64_t *count_lost, struct err *err)
         }
         db_read_end(t);
         if (rc == 0 && l->n > 0) {
-            rc = writer_apply(s, &l->write, err);
+            rc = writer_wait(s, &l->write, err);
             *count_lost += l->n;
         }
     } while (rc == 0 && l->n == ADOPT_MAX);
@@ -229,12 +234,13 @@ int adopt_all(struct store *s, struct err *err)
 {
     uint64_t lost = 0;
     uint64_t adopted = 0;
+    uint64_t seen = 0;
 
     if (s->recover.copied && drop_lost(s, &lost, err) < 0) {
         return -1;
     }
     for (unsigned i = 0; i < TREE_FOLDERS; i++) {
-        int64_t n = folder_adopt(s, i, true);
+        int64_t n = folder_adopt(s, i, true, &seen);
 
         if (n < 0) {
             return err_set(err, ERR_STORE, "%s: the index cannot be made anew", s->dir);

@@ -19,8 +19,8 @@ bool adopt_is_running(const struct adopt *a);
 /* Starts what is due; when to ask again. Writer thread. */
 uint64_t adopt_tick(struct adopt *a, uint64_t now);
 
-/* All of it at once, and the records whose file is gone are dropped: the index is a copy or empty.
- * Before the writer starts. */
+/* All of it at once; where the index is the copy, records whose file is gone are dropped. While
+ * nobody else is at work: at start, in tests. Blocks. */
 int adopt_all(struct store *s, struct err *err) MUST_CHECK;
 
 #endif

@@ -51,7 +51,7 @@ static struct store *store_new(const struct store_options *options)
     clock_gettime(CLOCK_REALTIME_COARSE, &s->opened);
     s->dir_fd = -1;
     s->lock_fd = -1;
-    s->tree = (struct tree){-1, -1, -1};
+    s->tree = (struct tree){.blobs = -1, .ingest = -1, .quarantine = -1};
     pthread_mutex_init(&s->jobs_lock, NULL);
     pthread_cond_init(&s->jobs_none, NULL);
     s->touch = touch_new(s);

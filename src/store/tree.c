@@ -27,31 +27,6 @@ static int open_folder(int at, const char *name)
     return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* The 256 folders of an algorithm; they are on disk before anything is put into them. */
-static int make_folders(int blobs, const char *alg)
-{
-    _cleanup_close_ int fd = -1;
-    bool made = false;
-    char name[3];
-
-    fd = open_folder(blobs, alg);
-    if (fd < 0) {
-        return -1;
-    }
-    for (unsigned i = 0; i < 256; i++) {
-        snprintf(name, sizeof(name), "%02x", i);
-        if (mkdirat(fd, name, 0755) == 0) {
-            made = true;
-        } else if (errno != EEXIST) {
-            return -1;
-        }
-    }
-    if (made && (fsync(fd) < 0 || fsync(blobs) < 0)) {
-        return -1;
-    }
-    return 0;
-}
-
 int tree_open(struct tree *t, int dir_fd, const char *dir, struct err *err)
 {
     static const char *const names[] = {"blobs", "ingest", "quarantine"};
@@ -64,10 +39,7 @@ int tree_open(struct tree *t, int dir_fd, const char *dir, struct err *err)
                            names[i], strerror(errno));
         }
     }
-    if (make_folders(t->blobs, "sha256") < 0) {
-        return err_set(err, errno == ENOSPC ? ERR_NO_SPACE : ERR_STORE, "%s/blobs/sha256: %s", dir,
-                       strerror(errno));
-    }
+    atomic_store(&t->made, 1); /* whoever made folders before may not have come to sync them */
     return 0;
 }
 
@@ -126,7 +98,20 @@ int64_t tree_size(const struct tree *t, const struct digest *d)
     return st.st_size;
 }
 
-int tree_take(const struct tree *t, const char *name, const struct digest *d)
+/* The folder of a blob, and that of its algorithm. */
+static int make_folder(struct tree *t, const struct digest *d)
+{
+    char path[TREE_PATH_MAX];
+
+    if ((mkdirat(t->blobs, digest_alg_name(d), 0755) < 0 && errno != EEXIST) ||
+        (mkdirat(t->blobs, folder_path(d, path), 0755) < 0 && errno != EEXIST)) {
+        return -1;
+    }
+    atomic_fetch_add(&t->made, 1);
+    return 0;
+}
+
+int tree_take(struct tree *t, const char *name, const struct digest *d)
 {
     char path[TREE_PATH_MAX];
 
@@ -138,18 +123,15 @@ int tree_take(const struct tree *t, const char *name, const struct digest *d)
     if (renameat(t->ingest, name, t->blobs, path) == 0) {
         return 0;
     }
-    /* The first of its algorithm, or somebody tidied up. */
-    if (errno != ENOENT || make_folders(t->blobs, digest_alg_name(d)) < 0) {
+    if (errno != ENOENT || make_folder(t, d) < 0) {
         return -1;
     }
     return renameat(t->ingest, name, t->blobs, path);
 }
 
-int tree_sync_folder(const struct tree *t, const struct digest *d)
+static int sync_path(int at, const char *path)
 {
-    char path[TREE_PATH_MAX];
-    _cleanup_close_ int fd =
-        openat(t->blobs, folder_path(d, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0) {
         return -1;
@@ -159,6 +141,31 @@ int tree_sync_folder(const struct tree *t, const struct digest *d)
         return -1;
     }
     return fsync(fd);
+}
+
+/* The names of the folders themselves: a second one who comes here does not rely on the first. */
+static int sync_above(struct tree *t)
+{
+    static const char *const above[] = {"sha256", "sha512", "."};
+    uint64_t made = atomic_load(&t->made);
+
+    if (atomic_load(&t->synced) >= made) {
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(above); i++) {
+        if (sync_path(t->blobs, above[i]) < 0 && errno != ENOENT) {
+            return -1;
+        }
+    }
+    atomic_store(&t->synced, made);
+    return 0;
+}
+
+int tree_sync_folder(struct tree *t, const struct digest *d)
+{
+    char path[TREE_PATH_MAX];
+
+    return sync_path(t->blobs, folder_path(d, path)) < 0 ? -1 : sync_above(t);
 }
 
 int tree_remove(const struct tree *t, const struct digest *d)

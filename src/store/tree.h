@@ -14,16 +14,20 @@
 #include "base/err.h"
 #include "oci/digest.h"
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
-/* Owner: the store. Thread: any; never changes once it is open. */
+/* Owner: the store. Thread: any; the descriptors never change once it is open. */
 struct tree {
     int blobs;
     int ingest;
     int quarantine;
+    _Atomic uint64_t made;   /* folders below `blobs`, and 1 for those found at start */
+    _Atomic uint64_t synced; /* as many of them are on disk for certain */
 };
 
-/* 256 folders of each algorithm. */
+/* 256 folders of each algorithm, made when they are first needed: that takes some 100 ms for all of
+ * them on a busy disk. */
 #define TREE_FOLDERS 512
 #define TREE_PATH_MAX 160
 
@@ -39,9 +43,9 @@ int tree_open_blob(const struct tree *t, const struct digest *d);
 /* Its size, or -1. */
 int64_t tree_size(const struct tree *t, const struct digest *d);
 /* Makes ingest/`name` the blob, in place of whatever was there. */
-int tree_take(const struct tree *t, const char *name, const struct digest *d) MUST_CHECK;
-/* Syncs the folder that holds it. */
-int tree_sync_folder(const struct tree *t, const struct digest *d) MUST_CHECK;
+int tree_take(struct tree *t, const char *name, const struct digest *d) MUST_CHECK;
+/* Syncs the folder that holds it, and those above where they are new. */
+int tree_sync_folder(struct tree *t, const struct digest *d) MUST_CHECK;
 int tree_remove(const struct tree *t, const struct digest *d) MUST_CHECK;
 /* Moves it to quarantine/, and removes there what is too old or too much. */
 int tree_quarantine(const struct tree *t, const struct digest *d) MUST_CHECK;
