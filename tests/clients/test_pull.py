@@ -1,4 +1,7 @@
 """Every client pulls through Larder: cold, warm, after the tag's time, and without any upstream."""
+import json
+import os
+
 import pytest
 
 import clients
@@ -68,6 +71,22 @@ def test_warm_pull_needs_no_upstream(world, samples, kind):
     assert took["responses_stale"] > 0 and took["responses_hit"] > 0, took
     assert took["upstream_bytes"] == took["responses_miss"] == 0, took
     assert client.motd(HUB) == text_of(HUB)
+
+
+def test_dead_upstream_costs_no_wait(world, samples):
+    """Where an upstream refuses connections the old answer serves at once, tries go on behind it."""
+    config = os.path.join(world.folder, "patient.json")
+    with open(config, "w", encoding="utf-8") as f:
+        json.dump({"tags": {"ttl": "0s", "patience": "10m"},
+                   "limits": {"retry_min": "1m", "retry_max": "2m", "first_byte": "10m"}}, f)
+    larder = world.serve("--config", config)
+    client = world.client(clients.Skopeo)
+    client.pull(HUB)
+    client.forget(HUB)
+    world.upstreams["docker.io"].kill()
+    watch = larder.watch()
+    client.run(*client.pull_args(HUB), seconds=30)
+    assert watch.counted()["responses_stale"] == 1
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k.values[0].any_registry])
