@@ -188,6 +188,7 @@ static struct ask *ask_new(struct cache *c, struct loop *l, const struct ask_key
 
     atomic_init(&a->refs, 3); /* the table's, the op's, the caller's */
     atomic_init(&a->state, ASK_NOT_YET);
+    atomic_init(&a->troubled, false);
     list_init(&a->expiring);
     a->cache = c;
     a->table = c->asks;
@@ -247,6 +248,11 @@ enum ask_state ask_poll(struct ask *a, struct loop *l, struct waiter *w)
         bell_leave(w);
     }
     return state;
+}
+
+bool ask_troubled(struct ask *a)
+{
+    return atomic_load(&a->troubled);
 }
 
 const struct ask_result *ask_result(const struct ask *a)
@@ -346,6 +352,8 @@ bool ask_may_retry(struct ask *a)
     a->op.err = (struct err){0};
     a->waited = false;
     timer_set(&a->timer, pause);
+    atomic_store(&a->troubled, true);
+    bell_ring(&a->bell);
     return true;
 }
 

@@ -53,5 +53,8 @@ void ask_unref(struct ask *a);
 /* The state; while it is ASK_NOT_YET, `w` waits on loop `l`. Any loop. */
 enum ask_state ask_poll(struct ask *a, struct loop *l, struct waiter *w);
 const struct ask_result *ask_result(const struct ask *a);
+/* Whether a try has failed because of the upstream, so that who has an old answer need not wait for
+ * the next. Who waits is woken for this too. Any loop. */
+bool ask_troubled(struct ask *a);
 
 #endif

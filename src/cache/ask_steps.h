@@ -27,6 +27,7 @@ struct ask {
     char reference[ASK_REFERENCE_MAX];
     struct bell bell;
     _Atomic(enum ask_state) state;
+    atomic_bool troubled; /* a try has failed, another follows */
 
     struct op op;
     struct timer timer;

@@ -138,6 +138,9 @@ static const struct step *step_asking(struct op *op)
 
         return stale ? serve_old(q) : op_fail_with(op, err);
     }
+    if (may_be_old && ask_troubled(q->ask)) {
+        return serve_old(q); /* the next tries go on behind it */
+    }
     if (!q->timed_out) {
         return STEP_WAIT;
     }
