@@ -74,7 +74,7 @@ def test_warm_pull_needs_no_upstream(world, samples, kind):
 
 
 def test_dead_upstream_costs_no_wait(world, samples):
-    """Where an upstream refuses connections the old answer serves at once, tries go on behind it."""
+    """Where an upstream refuses connections the old answer serves at once, and tries go on."""
     config = os.path.join(world.folder, "patient.json")
     with open(config, "w", encoding="utf-8") as f:
         json.dump({"tags": {"ttl": "0s", "patience": "10m"},
