@@ -380,6 +380,50 @@ void ask_record(struct ask *a, void (*apply)(struct index_write *, struct index_
     index_write_submit(a->cache->store, a->op.loop, &a->write);
 }
 
+static void ask_kept(struct document_keep *k)
+{
+    struct ask *a = container_of(k, struct ask, keep);
+
+    a->written = true;
+    op_wake(&a->op);
+}
+
+void ask_keep(struct ask *a, enum tag_kind kind, const char *reference, bool is_manifest)
+{
+    struct document_keep *k = &a->keep;
+
+    a->written = false;
+    *k = (struct document_keep){
+        .cache = a->cache,
+        .document = a->result.document,
+        .kind = kind,
+        .is_manifest = is_manifest,
+        .done = ask_kept,
+    };
+    cache_repo_copy(&k->repo, &a->repo);
+    snprintf(k->reference, sizeof(k->reference), "%s", reference);
+    document_keep_start(k, a->op.loop);
+}
+
+static const struct step *step_recorded(struct op *op)
+{
+    struct ask *a = ask_of(op);
+
+    if (!a->written) {
+        return STEP_WAIT;
+    }
+    return a->keep.err.code == ERR_NONE ? &ASK_STEP_PUBLISH : op_fail_with(op, &a->keep.err);
+}
+
+const struct step ASK_STEP_RECORDED = {"recorded", step_recorded};
+
+static const struct step *step_refused(struct op *op)
+{
+    return ask_of(op)->written ? &ASK_STEP_FAILED : STEP_WAIT;
+}
+
+const struct step ASK_STEP_REFUSED = {"refused", step_refused};
+
 static const struct step *step_publish(struct op *op)
 {
     struct ask *a = ask_of(op);

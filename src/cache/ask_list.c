@@ -2,7 +2,7 @@
  * cache/ask_list.c - all tags of a repository, and all referrers of a digest.
  *
  *   page -> paging -> body -> take --another page--> page
- *     ^--pause--'               '--last one--> keep -> keeping -> publish
+ *     ^--pause--'               '--last one--> keep -> recorded -> publish
  *
  * Referrers: where upstream has no such API, the index under the fallback tag; where there is none
  * either, the empty list. Lists are kept as documents, so that they serve when upstream is gone.
@@ -23,7 +23,6 @@ STEP(pause);
 STEP(body);
 STEP(take);
 STEP(keep);
-STEP(keeping);
 
 const struct step ASK_STEP_TAGS = {"page", step_page};
 const struct step ASK_STEP_REFERRERS = {"page", step_page};
@@ -141,14 +140,6 @@ static const struct step *step_take(struct op *op)
     return &S_keep;
 }
 
-static void on_kept(struct document_keep *k)
-{
-    struct ask *a = container_of(k, struct ask, keep);
-
-    a->written = true;
-    op_wake(&a->op);
-}
-
 static struct document *list_document(struct ask *a)
 {
     struct document *d;
@@ -173,28 +164,12 @@ static const struct step *step_keep(struct op *op)
 
     a->result.document = list_document(a);
     a->result.digest = a->result.document->digest;
-    a->written = false;
-    a->keep = (struct document_keep){
-        .cache = a->cache,
-        .document = a->result.document,
-        .kind = a->kind == ASK_TAGS ? TAG_LIST : TAG_REFERRERS,
-        .done = on_kept,
-    };
-    cache_repo_copy(&a->keep.repo, &a->repo);
-    /* A list of tags has no reference of its own; the index wants one. */
-    snprintf(a->keep.reference, sizeof(a->keep.reference), "%s",
-             a->kind == ASK_TAGS ? LIST_REFERENCE : a->reference);
-    document_keep_start(&a->keep, op->loop);
-    return &S_keeping;
-}
-
-static const struct step *step_keeping(struct op *op)
-{
-    struct ask *a = ask_of(op);
-
-    if (!a->written) {
-        return STEP_WAIT;
-    }
     a->outcome = ASK_FETCHED;
-    return &ASK_STEP_PUBLISH;
+    /* A list of tags has no reference of its own; the index wants one. */
+    if (a->kind == ASK_TAGS) {
+        ask_keep(a, TAG_LIST, LIST_REFERENCE, false);
+    } else {
+        ask_keep(a, TAG_REFERRERS, a->reference, false);
+    }
+    return &ASK_STEP_RECORDED;
 }

@@ -1,9 +1,8 @@
 /*
- * cache/ask_manifest.c - what a tag is now, or a manifest by digest; and whether a blob is a
- * member.
+ * cache/ask_manifest.c - what a tag is now, or a manifest by digest.
  *
- *   head -> heading --here already--> confirm -> confirming -> publish
- *     |        '--not here--> get -> getting -> body -> check -> keep -> keeping -> publish
+ *   head -> heading --here already--> confirm -> recorded -> publish
+ *     |        '--not here--> get -> getting -> body -> check -> keep -> recorded -> publish
  *     '--no HEAD wanted-------^  ^---------pause--------'
  *
  * By tag: a HEAD first (it costs nothing at Docker Hub), then a GET of the digest that it told, so
@@ -23,15 +22,12 @@ STEP(head);
 STEP(heading);
 STEP(pause);
 STEP(confirm);
-STEP(confirming);
 STEP(get);
 STEP(getting);
 STEP(body);
 STEP(check);
 STEP(keep);
-STEP(keeping);
 STEP(gone);
-STEP(forgetting);
 
 const struct step ASK_STEP_MANIFEST = {"head", step_head};
 
@@ -137,12 +133,7 @@ static const struct step *step_confirm(struct op *op)
     a->result.digest = a->want;
     a->outcome = ASK_CONFIRMED;
     ask_record(a, apply_confirmed);
-    return &S_confirming;
-}
-
-static const struct step *step_confirming(struct op *op)
-{
-    return ask_of(op)->written ? &ASK_STEP_PUBLISH : STEP_WAIT;
+    return &ASK_STEP_RECORDED;
 }
 
 /* --- the bytes are fetched ----------------------------------------------------------------- */
@@ -248,47 +239,13 @@ static const struct step *step_check(struct op *op)
                    digest_text(&a->want, text));
 }
 
-static void on_kept(struct document_keep *k)
-{
-    struct ask *a = container_of(k, struct ask, keep);
-
-    a->written = true;
-    op_wake(&a->op);
-}
-
 static const struct step *step_keep(struct op *op)
 {
     struct ask *a = ask_of(op);
-    struct document_keep *k = &a->keep;
 
-    a->written = false;
-    *k = (struct document_keep){
-        .cache = a->cache,
-        .document = a->result.document,
-        .kind = TAG_TAG,
-        .is_manifest = true,
-        .done = on_kept,
-    };
-    cache_repo_copy(&k->repo, &a->repo);
-    if (a->kind == ASK_TAG) {
-        snprintf(k->reference, sizeof(k->reference), "%s", a->reference);
-    }
-    document_keep_start(k, op->loop);
-    return &S_keeping;
-}
-
-static const struct step *step_keeping(struct op *op)
-{
-    struct ask *a = ask_of(op);
-
-    if (!a->written) {
-        return STEP_WAIT;
-    }
-    if (a->keep.err.code != ERR_NONE) {
-        return op_fail_with(op, &a->keep.err);
-    }
     a->outcome = ASK_FETCHED;
-    return &ASK_STEP_PUBLISH;
+    ask_keep(a, TAG_TAG, a->kind == ASK_TAG ? a->reference : "", true);
+    return &ASK_STEP_RECORDED;
 }
 
 /* --- upstream says no ---------------------------------------------------------------------- */
@@ -328,10 +285,5 @@ static const struct step *step_gone(struct op *op)
         return &ASK_STEP_FAILED;
     }
     ask_record(a, apply_gone);
-    return &S_forgetting;
-}
-
-static const struct step *step_forgetting(struct op *op)
-{
-    return ask_of(op)->written ? &ASK_STEP_FAILED : STEP_WAIT;
+    return &ASK_STEP_REFUSED;
 }

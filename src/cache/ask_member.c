@@ -1,7 +1,7 @@
 /*
  * cache/ask_member.c - may this repository serve this blob? Upstream is asked by HEAD.
  *
- *   head -> heading -> record -> recording -> publish
+ *   head -> heading -> record -> recorded -> publish
  *     ^--pause--'  '--HEAD refused: the same by GET of one byte
  */
 #include "cache/ask_steps.h"
@@ -13,9 +13,7 @@ STEP(head);
 STEP(heading);
 STEP(pause);
 STEP(record);
-STEP(recording);
 STEP(refused);
-STEP(refusing);
 
 const struct step ASK_STEP_MEMBER = {"head", step_head};
 
@@ -73,12 +71,7 @@ static const struct step *step_record(struct op *op)
     a->result.digest = a->want;
     a->outcome = ASK_CONFIRMED;
     ask_record(a, apply_member);
-    return &S_recording;
-}
-
-static const struct step *step_recording(struct op *op)
-{
-    return ask_of(op)->written ? &ASK_STEP_PUBLISH : STEP_WAIT;
+    return &ASK_STEP_RECORDED;
 }
 
 static void apply_refused(struct index_write *w, struct index_txn *t)
@@ -104,10 +97,5 @@ static const struct step *step_refused(struct op *op)
         return &ASK_STEP_FAILED;
     }
     ask_record(a, apply_refused);
-    return &S_refusing;
-}
-
-static const struct step *step_refusing(struct op *op)
-{
-    return ask_of(op)->written ? &ASK_STEP_FAILED : STEP_WAIT;
+    return &ASK_STEP_REFUSED;
 }

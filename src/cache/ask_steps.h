@@ -59,8 +59,9 @@ static inline struct ask *ask_of(struct op *op)
 
 /* The steps that begin each kind. */
 extern const struct step ASK_STEP_MANIFEST, ASK_STEP_MEMBER, ASK_STEP_TAGS, ASK_STEP_REFERRERS;
-/* Shared ends. */
-extern const struct step ASK_STEP_FAILED, ASK_STEP_PUBLISH;
+/* Shared ends. RECORDED waits for ask_record() or ask_keep() and publishes; REFUSED waits for
+ * ask_record() and fails with op.err. */
+extern const struct step ASK_STEP_FAILED, ASK_STEP_PUBLISH, ASK_STEP_RECORDED, ASK_STEP_REFUSED;
 
 /* Asks upstream; the current step polls with ask_fetch_poll() after. */
 void ask_fetch(struct ask *a, enum fetch_kind kind, bool head, const char *reference);
@@ -79,5 +80,7 @@ void ask_fetch_end(struct ask *a);
 
 /* Records by `apply` (which finds the ask by container_of(w, struct ask, write)), then wakes. */
 void ask_record(struct ask *a, void (*apply)(struct index_write *, struct index_txn *));
+/* Keeps result.document under `reference` ("": by its digest alone), then wakes. */
+void ask_keep(struct ask *a, enum tag_kind kind, const char *reference, bool is_manifest);
 
 #endif
