@@ -130,7 +130,7 @@ static void refresh(struct budget *b, bool again)
     uint64_t now = clock_mono_ms();
     struct statvfs v;
 
-    if (!again && b->asked_ms != 0 && now - b->asked_ms < ASK_MS) {
+    if (!again && b->asked_ms != 0 && now < b->asked_ms + ASK_MS) {
         return;
     }
     pthread_mutex_unlock(&b->lock);

@@ -200,6 +200,19 @@ static char find_loss(struct store *s, const char *acks, bool may_go)
     return strchr(acks, 'p') != NULL && !part_is_there(s) ? 'p' : '\0';
 }
 
+/* Killed where that was asked for; else it ended well, or said that it cannot open the store. A
+ * sanitizer that has something to say gives another status. */
+static bool was_killed(const struct outcome *o)
+{
+    return WIFSIGNALED(o->status) && WTERMSIG(o->status) == SIGKILL;
+}
+
+static bool ended_well(const struct outcome *o)
+{
+    return was_killed(o) ||
+           (WIFEXITED(o->status) && (WEXITSTATUS(o->status) == 0 || WEXITSTATUS(o->status) == 3));
+}
+
 /* The directory after a child is a good store with all that was promised. */
 static void check_left(const char *note, const struct outcome *o, bool may_go)
 {
@@ -215,15 +228,10 @@ static void check_left(const char *note, const struct outcome *o, bool may_go)
     sweep_run(s);
     good = good && store_check(s, true, &err) == 0;
     snprintf(text, sizeof(text), "%s: acknowledged %s", note, o->acks);
-    if (!CHECK_NOTE(good && lost == '\0', text)) {
-        printf("# lost: %c; %s\n", lost == '\0' ? '-' : lost, err.text);
+    if (!CHECK_NOTE(good && lost == '\0' && ended_well(o), text)) {
+        printf("# lost: %c; status %d; %s\n", lost == '\0' ? '-' : lost, o->status, err.text);
     }
     store_close(s);
-}
-
-static bool was_killed(const struct outcome *o)
-{
-    return WIFSIGNALED(o->status) && WTERMSIG(o->status) == SIGKILL;
 }
 
 /* Dies after each acknowledgement. */
