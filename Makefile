@@ -43,7 +43,7 @@ FUZZERS := $(patsubst %.c,$B/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 REPLAYS := $(FUZZERS:%=%.replay)
 PROGRAM := $(if $(MAIN),$B/larder)
 RUN     := VARIANT=$(VARIANT) B=$(abspath $B) LARDER=$(abspath $B)/larder
-TESTS    = $(RUN) PYTEST='$(PYTEST)' $(PYTHON) tests/run.py
+TESTS    = $(RUN) PYTEST='$(subst ','\'',$(PYTEST))' $(PYTHON) tests/run.py
 
 all: $B/liblarder.a $(PROGRAM)
 

@@ -364,6 +364,19 @@ static void serve_loop(struct serve *s, int signals)
     log_event(LOG_INFO, "serve.stopped", "stopped");
 }
 
+/* The control socket's address is absolute, so the data directory's must be. */
+static void data_absolute(struct config *c)
+{
+    _cleanup_free_ char *cwd = getcwd(NULL, 0);
+    char *whole;
+
+    if (c->data[0] != '/' && cwd != NULL) {
+        whole = xasprintf("%s/%s", cwd, c->data);
+        free(c->data);
+        c->data = whole;
+    }
+}
+
 int serve_run(const struct flags *flags)
 {
     struct serve s = {0};
@@ -376,6 +389,7 @@ int serve_run(const struct flags *flags)
         fprintf(stderr, "larder: %s\n", err.text);
         return 2;
     }
+    data_absolute(s.config);
     log_setup(s.config->log_level, s.config->log_json);
     limits = s.config->limits;
     raise_descriptors();

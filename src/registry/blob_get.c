@@ -111,6 +111,7 @@ static struct blob_look look(struct request *q)
         q->age = clock_wall_s() - blob.created;
     }
     q->proved = found.verdict == MEMBER_YES;
+    q->expired = found.verdict == MEMBER_EXPIRED;
     return found;
 }
 
@@ -192,7 +193,7 @@ static const struct step *step_prove(struct op *op)
     ask_unref(q->ask);
     q->ask = ask_join(cache_of(q), q->loop, ASK_MEMBER, &q->repo, digest_text(&q->digest, text),
                       &joined);
-    timer_set(&q->timer, limits.first_byte);
+    timer_set(&q->timer, q->expired ? cache_of(q)->options.tag_patience_ms : limits.first_byte);
     return &S_proving;
 }
 
@@ -206,18 +207,21 @@ static const struct step *step_proving(struct op *op)
     if (q->x->gone) {
         return client_gone(op);
     }
-    if (state == ASK_NOT_YET) {
+    if (state == ASK_NOT_YET && !q->timed_out && !ask_troubled(q->ask)) {
+        return STEP_WAIT;
+    }
+    found = look(q);
+    if (state == ASK_NOT_YET && found.verdict != MEMBER_EXPIRED) {
         return q->timed_out ? op_fail(op, ERR_TIMEOUT, "%s does not answer in time", q->repo.text)
                             : STEP_WAIT;
     }
     timer_clear(&q->timer);
-    found = look(q);
-    if (state == ASK_FAILED) {
-        /* A proof that has only grown old stands where upstream cannot be asked. */
-        if (found.verdict != MEMBER_EXPIRED || !cache_upstream_failed(result->err.code)) {
-            return op_fail_with(op, &result->err);
-        }
-        q->from = FROM_STALE;
+    if (state == ASK_FAILED &&
+        (found.verdict != MEMBER_EXPIRED || !cache_upstream_failed(result->err.code))) {
+        return op_fail_with(op, &result->err);
+    }
+    if (state == ASK_NOT_YET || state == ASK_FAILED) {
+        q->from = FROM_STALE; /* a proof that has only grown old stands */
     }
     q->proved = true;
     if (found.here && found.trusted) {
@@ -227,12 +231,14 @@ static const struct step *step_proving(struct op *op)
     if (!is_head(q)) {
         return &S_join;
     }
-    q->size = result->size != UINT64_MAX ? result->size : q->size;
+    if (state == ASK_CONFIRMED && result->size != UINT64_MAX) {
+        q->size = result->size;
+    }
     if (q->size == UINT64_MAX) {
         return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s does not say how large the blob is",
                        q->repo.text);
     }
-    q->from = FROM_REVALIDATED;
+    q->from = q->from == FROM_NONE ? FROM_REVALIDATED : q->from;
     reply_size(q);
     return STEP_END;
 }

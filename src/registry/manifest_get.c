@@ -104,8 +104,15 @@ static const struct step *step_ask(struct op *op)
                        q->repo.text, q->route.reference);
     }
     q->ask = ask_join(c, q->loop, ASK_DIGEST, &q->repo, q->route.reference, &q->ask_joined);
-    timer_set(&q->timer, limits.first_byte);
+    timer_set(&q->timer, q->has_digest ? c->options.tag_patience_ms : limits.first_byte);
     return &S_asking;
+}
+
+/* A proof that has only grown old stands where upstream cannot be asked. */
+static const struct step *old_proof(struct request *q)
+{
+    q->from = FROM_STALE;
+    return &S_deliver;
 }
 
 static const struct step *step_asking(struct op *op)
@@ -118,6 +125,9 @@ static const struct step *step_asking(struct op *op)
     }
     switch (ask_poll(q->ask, q->loop, &q->waiter)) {
     case ASK_NOT_YET:
+        if (q->has_digest && (q->timed_out || ask_troubled(q->ask))) {
+            return old_proof(q);
+        }
         return q->timed_out ? op_fail(op, ERR_TIMEOUT, "%s does not answer in time", q->repo.text)
                             : STEP_WAIT;
     case ASK_CONFIRMED:
@@ -128,9 +138,8 @@ static const struct step *step_asking(struct op *op)
         q->document = document_ref(result->document);
         break;
     case ASK_FAILED:
-        /* An old proof stands where upstream cannot be asked. */
         return q->has_digest && cache_upstream_failed(result->err.code)
-                   ? &S_deliver
+                   ? old_proof(q)
                    : op_fail_with(op, &result->err);
     }
     q->digest = result->digest;

@@ -83,6 +83,7 @@ struct request {
     uint64_t size; /* UINT64_MAX: not known */
     uint8_t kind;  /* enum child_kind */
     bool proved;
+    bool expired; /* it was proved too long ago */
     struct document *document;
     struct buf body;
 
