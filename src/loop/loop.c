@@ -151,16 +151,21 @@ static void loop_run_tasks(struct loop *l)
     }
 }
 
+/* Whether tasks or messages wait to be run. */
+static bool loop_has_more(struct loop *l)
+{
+    return !list_empty(&l->tasks) || atomic_load(&l->posts) != NULL;
+}
+
 void loop_run(struct loop *l)
 {
     unsigned last_turns = LAST_TURNS;
 
     current = l;
-    while (!atomic_load(&l->stopping) || (!list_empty(&l->tasks) && last_turns-- > 0)) {
-        bool idle =
-            list_empty(&l->tasks) && atomic_load(&l->posts) == NULL && !atomic_load(&l->stopping);
+    while (!atomic_load(&l->stopping) || (loop_has_more(l) && last_turns-- > 0)) {
+        bool wait = !loop_has_more(l) && !atomic_load(&l->stopping);
 
-        event_base_loop(l->base, idle ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        event_base_loop(l->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
         l->now = clock_mono_ms();
         loop_take_posts(l);
         loop_run_tasks(l);

@@ -31,6 +31,8 @@ static void op_run(struct task *t)
         }
         if (next == STEP_END) {
             op->step = NULL;
+            /* Its last step may have woken it, and done() may free it. */
+            task_cancel(&op->task);
             op->done(op);
             return;
         }
