@@ -23,6 +23,8 @@ static const struct {
 
 /* Blocks are never freed: a thread's counts outlive it, and threads are few and long-lived. */
 static pthread_mutex_t blocks_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Two that set at once would each add the whole difference. Taken before the other. */
+static pthread_mutex_t set_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct counter_block *blocks;
 static _Thread_local struct counter_block *own;
 
@@ -49,7 +51,9 @@ void counter_add(enum counter c, int64_t n)
 
 void counter_set(enum counter c, int64_t value)
 {
+    pthread_mutex_lock(&set_lock);
     counter_add(c, value - counter_sum(c));
+    pthread_mutex_unlock(&set_lock);
 }
 
 int64_t counter_sum(enum counter c)

@@ -20,7 +20,10 @@ int file_pwrite_all(int fd, const void *p, size_t n, uint64_t offset)
         if (done < 0 && errno == EINTR) {
             continue;
         }
-        if (done < 0) {
+        if (done == 0) {
+            errno = EIO; /* a file that takes nothing: trying on would never end */
+        }
+        if (done <= 0) {
             return -1;
         }
         bytes += done;
@@ -84,6 +87,10 @@ int file_mkdirs(const char *path)
 {
     _cleanup_free_ char *copy = xstrdup(path);
 
+    if (path[0] == '\0') {
+        errno = ENOENT;
+        return -1;
+    }
     for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(copy, 0755) < 0 && errno != EEXIST) {

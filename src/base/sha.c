@@ -86,6 +86,9 @@ static bool state_is_sane(struct sha *h)
 {
     uint64_t bits;
 
+    if (h->hashed > UINT64_MAX / 8) {
+        return false;
+    }
     if (h->alg == SHA_256) {
         SHA256_CTX *c = ctx256(h);
 
