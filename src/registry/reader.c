@@ -206,8 +206,8 @@ static bool promise_broken(const struct request *q)
     return q->size != UINT64_MAX && size != UINT64_MAX && size != q->size;
 }
 
-/* Bytes of a memory window are copied: sendfile would hand the socket pages that are punched out, and
- * zeroed at the edges, once the reader has gone past them, while they still wait to be sent. */
+/* Bytes of a memory window are copied: sendfile would hand the socket pages that are punched out,
+ * and zeroed at the edges, once the reader has gone past them, while they still wait to be sent. */
 static ssize_t send_copy(struct request *q, const struct flight_view *view)
 {
     static _Thread_local char copy[WINDOW_COPY];

@@ -1,0 +1,64 @@
+"""Fixtures of the end-to-end tests: a scripted upstream, servers, and an end to every wait."""
+import faulthandler
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from larder import VARIANT, Larder  # noqa: E402
+from registry import Registry  # noqa: E402
+
+DEADLINE = 60 if VARIANT == "release" else 180
+
+
+class TooLong(Exception):
+    """The test did not end in time."""
+
+
+def too_long(_signal, _frame):
+    faulthandler.dump_traceback(all_threads=True)
+    raise TooLong(f"more than {DEADLINE} s")
+
+
+@pytest.fixture(autouse=True)
+def deadline():
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(DEADLINE)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def registry():
+    made = Registry()
+    yield made
+    made.clear_rules()
+    made.stop()
+
+
+@pytest.fixture
+def larder(tmp_path):
+    """Makes servers; all are stopped at the end, and what must always hold is looked at."""
+    made = []
+
+    def make(**options):
+        folder = tmp_path / f"larder{len(made)}"
+        folder.mkdir()
+        made.append(Larder(folder, **{"start": False, **options}))
+        if options.get("start", True):
+            made[-1].start()
+        return made[-1]
+
+    yield make
+    try:
+        for one in made:
+            one.finish()
+    finally:
+        for one in made:
+            if one.process:
+                one.process.kill()
+            print(one.events[-6000:])
+            print("\n".join(one.access[:60]))
