@@ -115,24 +115,23 @@ static bool copy_file(int from, int to)
     return n == 0 && fsync(to) == 0;
 }
 
+/* By a file of another name, so that a crash leaves no half of a copy in its place. */
 bool backup_restore(int data_fd, const char *dir)
 {
     _cleanup_close_ int from = openat(data_fd, BACKUP_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    _cleanup_close_ int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_close_ int to = -1;
-    char path[4096];
 
-    if (from < 0) {
+    if (from < 0 || at < 0) {
         return false;
     }
-    snprintf(path, sizeof(path), "%s/" DB_FILE, dir);
-    to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (to >= 0 && copy_file(from, to)) {
+    to = openat(at, DB_FILE ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (to >= 0 && copy_file(from, to) && renameat(at, DB_FILE ".new", at, DB_FILE) == 0 &&
+        fsync(at) == 0) {
         return true;
     }
-    log_event(LOG_ERROR, "index.copy", "%s: the copy of the index cannot be put there: %s", path,
+    log_event(LOG_ERROR, "index.copy", "%s: the copy of the index cannot be put there: %s", dir,
               strerror(errno));
-    if (to >= 0) {
-        unlink(path);
-    }
+    unlinkat(at, DB_FILE ".new", 0);
     return false;
 }

@@ -19,8 +19,8 @@ uint64_t backup_tick(struct backup *b, uint64_t now);
 /* At a clean stop; the writer does not run any more. */
 void backup_finish(struct backup *b);
 
-/* Puts the copy in the place of the index, whose folder `dir` has no file. False: there is none, or
- * it cannot be copied (logged). */
+/* Puts the copy into `dir`, in the place of the index. False: there is none, or it cannot be copied
+ * (logged). */
 bool backup_restore(int data_fd, const char *dir) MUST_CHECK;
 
 #endif

@@ -718,9 +718,14 @@ uint64_t db_size(struct db *db)
     return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+/* Where pages have leaked, which 0.9.24 lets happen, it can be copied only as it is. */
 int db_copy(struct db *db, int fd, struct err *err)
 {
     int rc = fault_at("index.copy") ? EIO : mdb_env_copyfd2(db->env, fd, MDB_CP_COMPACT);
 
+    if (rc == MDB_INCOMPATIBLE) {
+        rc = ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0 ? errno
+                                                                : mdb_env_copyfd2(db->env, fd, 0);
+    }
     return rc == 0 ? 0 : db_error(db, rc, "copying the index", err);
 }

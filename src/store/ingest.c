@@ -103,9 +103,9 @@ static int open_file(struct ingest *in, struct err *err)
 /* File systems that cannot set room aside are written to without. */
 static int allocate(struct ingest *in, struct err *err)
 {
-    int rc = 0;
+    int rc;
 
-    if (in->reserved == 0) {
+    if (in->reserved == 0 || in->store->tree.in_memory) {
         return 0;
     }
     do {

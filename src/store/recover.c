@@ -139,6 +139,17 @@ static int index_format(struct store *s, bool *ret_empty, struct err *err)
                    s->dir, format, STORE_FORMAT);
 }
 
+/* The names of the files, which LMDB does not see to. */
+static int sync_names(struct store *s, struct err *err)
+{
+    _cleanup_close_ int fd = openat(s->dir_fd, "index", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || fsync(fd) < 0 || fsync(s->dir_fd) < 0) {
+        return lock_dir_error(s, "index", errno, err);
+    }
+    return 0;
+}
+
 /* The sums, and whether the last stop was clean; from here on it is not. */
 static int index_begin(struct store *s, bool empty, struct err *err)
 {
@@ -156,7 +167,7 @@ static int index_begin(struct store *s, bool empty, struct err *err)
     meta_put_number(t, "format", STORE_FORMAT);
     meta_put_number(t, "boot", s->boot);
     meta_put_number(t, "clean", 0);
-    if (db_commit(t, err) < 0) {
+    if (db_commit(t, err) < 0 || (empty && sync_names(s, err) < 0)) {
         return -1;
     }
     s->recover.unclean = !clean;

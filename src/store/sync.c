@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #define SYNC_MS 5000
-/* Files of one batch: what one change of the index marks. */
-#define BATCH_MAX 2000
+/* Files of one batch, which one change of the index marks: each has a page of its own there, and
+ * LMDB keeps the memory for good. */
+#define BATCH_MAX 500
 
 /* One blob of a batch. */
 struct synced {

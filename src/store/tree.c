@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define QUARANTINE_BYTES ((int64_t)1 << 30)
@@ -31,6 +33,7 @@ int tree_open(struct tree *t, int dir_fd, const char *dir, struct err *err)
 {
     static const char *const names[] = {"blobs", "ingest", "quarantine"};
     int *const fds[] = {&t->blobs, &t->ingest, &t->quarantine};
+    struct statfs fs;
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         *fds[i] = open_folder(dir_fd, names[i]);
@@ -39,6 +42,7 @@ int tree_open(struct tree *t, int dir_fd, const char *dir, struct err *err)
                            names[i], strerror(errno));
         }
     }
+    t->in_memory = fstatfs(t->ingest, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
     atomic_store(&t->made, 1); /* whoever made folders before may not have come to sync them */
     return 0;
 }

@@ -22,6 +22,7 @@ struct tree {
     int blobs;
     int ingest;
     int quarantine;
+    bool in_memory;          /* setting room aside there is work, and gains nothing */
     _Atomic uint64_t made;   /* folders below `blobs`, and 1 for those found at start */
     _Atomic uint64_t synced; /* as many of them are on disk for certain */
 };

@@ -34,7 +34,7 @@ static void try_repo(struct slice v)
     }
 }
 
-/* A media type that has a number may stand as text: it is written in another way, and is the same. */
+/* A media type that has a number may stand as text, and is then written in another way. */
 static void try_member(struct slice v)
 {
     struct member_record again;

@@ -1,4 +1,4 @@
-/* test_store_budget.c - how much may come, by size and by percent, and how bytes change their kind. */
+/* test_store_budget.c - how much may come, by size and by percent; how bytes change their kind. */
 #include "store/budget.c"
 
 #include "store_dir.h"
