@@ -46,7 +46,8 @@ static const struct step *client_gone(struct op *op)
     return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
 }
 
-/* What the Range asks of a blob of `size`; answers a 416 itself (true). */
+/* What the Range asks of a blob of `size`; answers a 416 itself (true), which has to name the size:
+ * where that is not known yet, the question waits. */
 static bool range_refused(struct request *q, uint64_t size)
 {
     char etag[DIGEST_TEXT_MAX + 2];
@@ -57,6 +58,10 @@ static bool range_refused(struct request *q, uint64_t size)
     snprintf(etag, sizeof(etag), "\"%s\"", digest_text(&q->digest, text));
     q->range_kind = http_range_of(&q->x->head, slice_str(etag), size, &q->range);
     if (q->range_kind != HTTP_RANGE_UNSATISFIABLE) {
+        return false;
+    }
+    if (size == UINT64_MAX) {
+        q->range_kind = HTTP_RANGE_NONE;
         return false;
     }
     http_range_text_unsatisfied(size, value);
