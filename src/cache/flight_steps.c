@@ -258,10 +258,12 @@ static int answer_fits(struct flight *f, struct err *err)
                        (unsigned long long)answer->from);
     }
     if (size != UINT64_MAX && answer->total != UINT64_MAX && answer->total != size) {
-        f->source->fails += TRIES_UNSEEN;
-        return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: the blob has %llu bytes, not %llu",
-                       f->source->repo.text, (unsigned long long)answer->total,
-                       (unsigned long long)size);
+        /* One of the two sizes is a lie, and to ask again tells nothing more. */
+        err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: the blob has %llu bytes, not %llu",
+                f->source->repo.text, (unsigned long long)answer->total,
+                (unsigned long long)size);
+        flight_source_end(f, f->source, err);
+        return -1;
     }
     f->skip = answer->from == 0 ? f->received : 0;
     return 0;
@@ -345,7 +347,7 @@ static bool is_final(const struct flight *f, const struct err *err)
 
         return wait == 0 || loop_now(f->loop) + wait >= f->started_ms + limits.first_byte;
     }
-    return !cache_upstream_failed(err->code) && err->code != ERR_RANGE;
+    return !cache_upstream_failed(err->code);
 }
 
 static bool has_readers(struct flight *f)
@@ -369,6 +371,15 @@ static bool may_try_on(struct flight *f, const struct flight_source *s)
     return s->fails < TRIES_UNSEEN && now - f->started_ms < limits.first_byte;
 }
 
+/* To ask sooner than a 429 says costs more of what is rationed; other errors only guess. */
+static uint64_t pause_after(const struct flight_source *s, const struct err *err)
+{
+    uint64_t said = (uint64_t)err->retry_after * 1000;
+    uint64_t pause = said > 0 ? said : limits.retry_min << (s->fails < 16 ? s->fails : 16);
+
+    return pause < limits.retry_max || err->code == ERR_TOO_MANY ? pause : limits.retry_max;
+}
+
 static const struct step *step_broken(struct op *op)
 {
     struct flight *f = flight_of(op);
@@ -388,13 +399,13 @@ static const struct step *step_broken(struct op *op)
     log_event(LOG_WARN, "upstream.failed", "%s: %s", s->repo.text, err.text);
     if (err.code == ERR_RANGE) {
         s->no_range = true;
+        err.code = ERR_UPSTREAM_PROTOCOL; /* the client's own range is not meant */
     }
     if (is_final(f, &err)) {
         flight_source_end(f, s, &err);
         return &S_fetch;
     }
-    pause = limits.retry_min << (s->fails < 16 ? s->fails : 16);
-    pause = err.retry_after > 0 ? (uint64_t)err.retry_after * 1000 : pause;
+    pause = pause_after(s, &err);
     s->fails++;
     if (!may_try_on(f, s)) {
         flight_source_end(f, s, &err);
@@ -404,7 +415,7 @@ static const struct step *step_broken(struct op *op)
         count(flights_resumed);
     }
     f->paused = true;
-    timer_set(&f->timer, pause < limits.retry_max ? pause : limits.retry_max);
+    timer_set(&f->timer, pause);
     return &S_pause;
 }
 

@@ -422,13 +422,11 @@ static int take_length(struct fetch *f, const struct http_head *h, struct err *e
         return 0;
     }
     if (!http_content_range_parse(http_field(h, "Content-Range"), &range, &a->total)) {
-        return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: a range without its Content-Range",
-                       f->upstream->name);
+        return err_set(err, ERR_RANGE, "%s: a range without its Content-Range", f->upstream->name);
     }
     if (range.from != f->question.from || range.to > f->question.to ||
         (a->length != UINT64_MAX && a->length != range.to - range.from + 1)) {
-        return err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: not the range that was asked for",
-                       f->upstream->name);
+        return err_set(err, ERR_RANGE, "%s: not the range that was asked for", f->upstream->name);
     }
     a->from = range.from;
     return 0;
