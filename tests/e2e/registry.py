@@ -43,8 +43,8 @@ combination that makes sense (each call gives the rule back, except those that g
 
 What was asked: `reg.requests` (each a Seen), `reg.hits(method, part)`, `reg.wait_hits(method, part,
 n)`, `reg.tokens` (how many were given). Tokens: `reg.auth = Bearer(...)`, `Basic(user, password)`
-or None; `reg.revoke_tokens()` makes those given so far worthless, `reg.forbid(repo)` answers 403 for
-one repository to whoever asks. `reg.stop()` closes the listener and all connections;
+or None; `reg.revoke_tokens()` makes those given so far worthless, `reg.forbid(repo)` answers 403
+for one repository to whoever asks. `reg.stop()` closes the listener and all connections;
 `reg.start_again()` serves on the same port.
 """
 import base64
