@@ -260,8 +260,7 @@ static int answer_fits(struct flight *f, struct err *err)
     if (size != UINT64_MAX && answer->total != UINT64_MAX && answer->total != size) {
         /* One of the two sizes is a lie, and to ask again tells nothing more. */
         err_set(err, ERR_UPSTREAM_PROTOCOL, "%s: the blob has %llu bytes, not %llu",
-                f->source->repo.text, (unsigned long long)answer->total,
-                (unsigned long long)size);
+                f->source->repo.text, (unsigned long long)answer->total, (unsigned long long)size);
         flight_source_end(f, f->source, err);
         return -1;
     }

@@ -152,7 +152,8 @@ def test_ranges_of_a_cold_blob(registry, lar, text, start, end):
     assert registry.hits("GET", digest) == 1
 
 
-@pytest.mark.parametrize("text", [f"bytes={S}-", "bytes=500-0", f"bytes={S + 5}-{S + 9}", "bytes=-0"])
+@pytest.mark.parametrize("text", [f"bytes={S}-", "bytes=500-0", f"bytes={S + 5}-{S + 9}",
+                                  "bytes=-0"])
 @pytest.mark.parametrize("heat", ["warm", "cold"])
 def test_ranges_beyond_the_end(request, registry, lar, text, heat):
     if heat == "warm":
