@@ -176,7 +176,8 @@ void registry_handle(struct registry *r, struct http_exchange *x)
         reply_error(q, &err);
         return;
     }
-    if (q->route.upstream >= 0) {
+    /* A ping names an upstream at most, and no repository. */
+    if (q->route.upstream >= 0 && q->route.name[0] != '\0') {
         cache_repo_set(&q->repo, r->upstreams[q->route.upstream],
                        route_repo_text(r->routes, &q->route, text));
         q->mirrored = true;

@@ -196,7 +196,7 @@ class Larder:
     def _take_events(self, process, ready):
         for line in process.stderr:
             self.events += line
-            if match := re.search(r"listening on http://(\S+:(\d+))$", line):
+            if match := re.search(r"listening on http://(\S+:(\d+))(,|$)", line):
                 self.host, self.port = match[1], int(match[2])
                 self.url = "http://" + match[1]
             if "control socket" in line:
