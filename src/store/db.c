@@ -17,6 +17,7 @@
 #include "base/counter.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "store/guard.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -51,6 +52,7 @@ struct db {
     MDB_dbi tables[DB_TABLES];
     char *dir;
     bool is_new;
+    bool opening; /* damage is no surprise yet */
     atomic_bool damaged;
     struct db_txn write; /* the one write transaction */
     pthread_mutex_t lock;
@@ -66,25 +68,23 @@ static const char *const TABLE_NAMES[DB_TABLES] = {
 
 /* --- errors -------------------------------------------------------------------------------- */
 
-static void db_note_damage(struct db *db)
+/* LMDB found that what it reads cannot be. */
+static void db_note_damage(struct db *db, const char *what)
 {
-    char path[4096];
-
-    if (atomic_exchange(&db->damaged, true)) {
+    if (atomic_exchange(&db->damaged, true) || db->opening) {
         return;
     }
-    snprintf(path, sizeof(path), "%s/" DAMAGED_FILE, db->dir);
-    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+    guard_note();
+    log_event(LOG_ERROR, "index.damaged",
+              "%s: the index is damaged (%s); it will be replaced at the next start", db->dir,
+              what);
 }
 
 /* LMDB found itself wrong and will abort. */
 static void on_assert(MDB_env *env, const char *text)
 {
-    struct db *db = mdb_env_get_userctx(env);
-
-    db_note_damage(db);
-    log_event(LOG_ERROR, "index.damaged",
-              "%s: the index is damaged (%s); it will be rebuilt at the next start", db->dir, text);
+    guard_leave();
+    db_note_damage(mdb_env_get_userctx(env), text);
 }
 
 static bool disk_is_full(const char *dir)
@@ -112,10 +112,8 @@ static int db_error(struct db *db, int rc, const char *doing, struct err *err)
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_CURSOR_FULL:
-        db_note_damage(db);
-        return err_set(err, ERR_STORE,
-                       "%s: %s: the index is damaged; it will be rebuilt at the next start",
-                       db->dir, doing);
+        db_note_damage(db, mdb_strerror(rc));
+        return err_set(err, ERR_STORE, "%s: %s: the index is damaged", db->dir, doing);
     case MDB_PANIC:
         return err_set(err, ERR_STORE,
                        "%s: %s: writing the index has failed for good; it needs a restart", db->dir,
@@ -340,47 +338,65 @@ static int open_error(struct db *db, int rc, struct err *err)
     }
 }
 
-static bool marked_damaged(const struct db *db)
-{
-    char path[4096];
+/* Owner: db_open(). */
+struct opening {
+    struct db *db;
+    int rc;
+};
 
-    snprintf(path, sizeof(path), "%s/" DAMAGED_FILE, db->dir);
-    return access(path, F_OK) == 0;
+static void open_guarded(void *arg)
+{
+    struct opening *o = arg;
+    struct db *db = o->db;
+    bool was_short = false;
+    int dead;
+
+    db->env = env_open_any(db, &o->rc);
+    if (db->env != NULL && env_lengthen(db, &was_short) < 0) {
+        o->rc = errno != 0 ? errno : EIO;
+    }
+    if (o->rc == 0) {
+        mdb_reader_check(db->env, &dead);
+        o->rc = db_look(db, was_short);
+    }
 }
 
 struct db *db_open(const char *dir, enum db_refusal *ret_why, struct err *err)
 {
     struct db *db = xnew(struct db);
-    bool was_short = false;
-    int dead;
-    int rc = 0;
+    struct opening o = {.db = db};
+    char note[4096];
 
     db->dir = xstrdup(dir);
+    db->opening = true;
     pthread_mutex_init(&db->lock, NULL);
     db->write.db = db;
     db->write.writes = true;
     for (size_t i = 0; i < DB_TABLES; i++) {
         db->tables[i] = NO_TABLE;
     }
-    if (marked_damaged(db)) {
-        rc = MDB_CORRUPTED;
-    } else {
-        db->env = env_open_any(db, &rc);
+    snprintf(note, sizeof(note), "%s/" DAMAGED_FILE, dir);
+    guard_install(note);
+    if (access(note, F_OK) == 0 || !guard_run(open_guarded, &o)) {
+        o.rc = MDB_CORRUPTED;
     }
-    if (db->env != NULL && env_lengthen(db, &was_short) < 0) {
-        rc = errno != 0 ? errno : EIO;
-    }
-    if (rc == 0) {
-        mdb_reader_check(db->env, &dead);
-        rc = db_look(db, was_short);
-    }
-    if (rc != 0) {
-        *ret_why = refusal_of(rc);
-        open_error(db, rc, err);
+    if (o.rc != 0) {
+        *ret_why = refusal_of(o.rc);
+        open_error(db, o.rc, err);
         db_close(db);
         return NULL;
     }
     return db;
+}
+
+bool db_try(struct db *db, void (*f)(void *arg), void *arg)
+{
+    return guard_run(f, arg) && !atomic_load(&db->damaged);
+}
+
+void db_opened(struct db *db)
+{
+    db->opening = false;
 }
 
 void db_close(struct db *db)

@@ -53,6 +53,12 @@ enum db_refusal {
 /* Opens the file in `dir`, which exists; makes an empty one where there is none. Tables that the
  * file lacks read as empty until db_create_tables(). One a process for one folder. */
 struct db *db_open(const char *dir, enum db_refusal *ret_why, struct err *err) MUST_CHECK;
+/* For what is read first: calls f(arg). False: the file turned out to be damaged, f may have been
+ * left in the middle, and `db` can only be closed. Where damage is found later, it is noted for the
+ * next start, at which db_open() says DB_UNREADABLE. */
+bool db_try(struct db *db, void (*f)(void *arg), void *arg) MUST_CHECK;
+/* That is over. */
+void db_opened(struct db *db);
 /* No transaction may be left. */
 void db_close(struct db *db);
 

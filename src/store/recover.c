@@ -60,30 +60,6 @@ static void index_replace(struct store *s, const char *path, const char *why)
                         : "it is made anew from the blobs: tags are asked for again");
 }
 
-/* Opens the index; one that is damaged is moved aside, and so is a copy that is. */
-static int index_open(struct store *s, const char *path, struct err *err)
-{
-    enum db_refusal why;
-    struct stat st;
-    char name[64];
-    char text[512];
-
-    snprintf(text, sizeof(text), "%.400s/" DB_FILE, path);
-    if ((stat(text, &st) < 0 || st.st_size == 0) &&
-        (exists(s->dir_fd, BACKUP_NAME) || exists(s->dir_fd, "blobs"))) {
-        snprintf(text, sizeof(text), "%.400s: the index is missing", s->dir);
-        index_replace(s, path, text);
-    }
-    while ((s->db = db_open(path, &why, err)) == NULL && why == DB_UNREADABLE) {
-        if (db_move_aside(path, name, err) < 0) {
-            return -1;
-        }
-        snprintf(text, sizeof(text), "%.400s; it is kept as %s", err->text, name);
-        index_replace(s, path, text);
-    }
-    return s->db == NULL ? -1 : 0;
-}
-
 static bool meta_get(struct db_txn *t, const char *name, struct slice *ret)
 {
     struct record_key key;
@@ -160,6 +136,7 @@ static int index_begin(struct store *s, bool empty, struct err *err)
     if (t == NULL) {
         return -1;
     }
+    s->totals = (struct record_totals){0};
     if (meta_get(t, "totals", &value) && !record_get_totals(value, &s->totals)) {
         log_event(LOG_ERROR, "index.record", "%s: the sums cannot be read", s->dir);
     }
@@ -171,24 +148,82 @@ static int index_begin(struct store *s, bool empty, struct err *err)
         return -1;
     }
     s->recover.unclean = !clean;
-    if (!clean) {
+    if (!clean && !s->recover.replaced) {
         log_event(LOG_INFO, "store.recover",
                   "%s: the last stop was not clean; looking for what it left", s->dir);
     }
     return 0;
 }
 
-int recover_index(struct store *s, struct err *err)
+/* What is read and written before anything else. Owner: index_open(). */
+struct first {
+    struct store *store;
+    struct err *err;
+    int rc;
+};
+
+static void index_first(void *arg)
 {
-    char path[4096];
+    struct first *f = arg;
+    struct store *s = f->store;
     bool empty;
 
-    index_path(s, path);
-    if (index_folder(s, path, err) < 0 || index_open(s, path, err) < 0 ||
-        index_format(s, &empty, err) < 0 || db_create_tables(s->db, err) < 0) {
+    f->rc = index_format(s, &empty, f->err);
+    if (f->rc == 0) {
+        f->rc = db_create_tables(s->db, f->err);
+    }
+    if (f->rc == 0) {
+        f->rc = index_begin(s, empty, f->err);
+    }
+}
+
+/* Opens what is there. -1 with *ret_why. */
+static int index_open(struct store *s, const char *path, enum db_refusal *ret_why, struct err *err)
+{
+    struct first first = {.store = s, .err = err};
+
+    s->db = db_open(path, ret_why, err);
+    if (s->db == NULL) {
         return -1;
     }
-    return index_begin(s, empty, err);
+    *ret_why = DB_REFUSED;
+    if (!db_try(s->db, index_first, &first)) {
+        db_close(s->db);
+        s->db = NULL;
+        *ret_why = DB_UNREADABLE;
+        return err_set(err, ERR_STORE, "%s: the index is damaged", path);
+    }
+    db_opened(s->db);
+    return first.rc;
+}
+
+/* One that is damaged is moved aside, and so is a copy that is. */
+int recover_index(struct store *s, struct err *err)
+{
+    enum db_refusal why;
+    struct stat st;
+    char path[4096];
+    char text[512];
+    char name[64];
+
+    index_path(s, path);
+    if (index_folder(s, path, err) < 0) {
+        return -1;
+    }
+    snprintf(text, sizeof(text), "%.400s/" DB_FILE, path);
+    if ((stat(text, &st) < 0 || st.st_size == 0) &&
+        (exists(s->dir_fd, BACKUP_NAME) || exists(s->dir_fd, "blobs"))) {
+        snprintf(text, sizeof(text), "%.400s: the index is missing", s->dir);
+        index_replace(s, path, text);
+    }
+    while (index_open(s, path, &why, err) < 0) {
+        if (why != DB_UNREADABLE || db_move_aside(path, name, err) < 0) {
+            return -1;
+        }
+        snprintf(text, sizeof(text), "%.400s; it is kept as %s", err->text, name);
+        index_replace(s, path, text);
+    }
+    return 0;
 }
 
 /* Blobs whose reservation no commit has ended have files that the index does not know. */

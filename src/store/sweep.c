@@ -75,20 +75,28 @@ static void drop_record(struct store *s, const struct digest *d, uint64_t stored
     budget_unpark(s->budget, stored);
 }
 
-/* What nobody writes and nobody will take up goes: the record first, then the file. */
+/* Whether this one is to go; what its record says, where there is one. */
+static bool is_useless(struct store *s, const struct digest *d, const char *name, bool *ret_known,
+                       struct partial_record *ret)
+{
+    *ret_known = partial_get(s, d, ret);
+    return !*ret_known || !is_useful(s, name, ret);
+}
+
+/* What nobody writes and nobody will take up goes: the record first, then the file. It is claimed
+ * only then, and looked at again: a download that comes for a useful part must not find it taken. */
 static void sweep_digest(struct store *s, const struct digest *d)
 {
-    struct claim *claim = claim_take(s->claims, d);
     char name[INGEST_NAME_MAX];
     struct partial_record p;
+    struct claim *claim;
     bool known;
 
-    if (claim == NULL) {
+    ingest_file_name(d, name);
+    if (!is_useless(s, d, name, &known, &p) || (claim = claim_take(s->claims, d)) == NULL) {
         return;
     }
-    ingest_file_name(d, name);
-    known = partial_get(s, d, &p);
-    if (!known || !is_useful(s, name, &p)) {
+    if (is_useless(s, d, name, &known, &p)) {
         if (known) {
             drop_record(s, d, p.stored);
         }

@@ -155,6 +155,7 @@ static void test_resume(void)
     CHECK_INT(ingest_open(&in, s, &put.digest, size, true, &err), 0);
     CHECK_INT(in.resumed, part);
     CHECK_NOTE(store_bytes(s) == 0 && s->budget->reserved == size, "and then as reserved");
+    sha_init(&sha, SHA_256);
     CHECK(sha_restore(&sha, in.partial.state, in.partial.state_len) && sha.hashed == part);
     sha_update(&sha, bytes + part, size - part);
     sha_final(&sha, got.bytes);

@@ -301,6 +301,82 @@ static void test_marked(void)
     check_and_close(s, "after damage that was noted");
 }
 
+/* Runs f(n) as a process of its own, which damage may end, and gives its status. */
+static int run_apart(int (*f)(unsigned n), unsigned n)
+{
+    int status = 0;
+    pid_t pid;
+
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        _exit(f(n));
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    return status;
+}
+
+/* From the n-th page on there is rubbish, which LMDB takes for pages. */
+static void spoil(unsigned n)
+{
+    struct stat st;
+    off_t from = (off_t)n * 4096;
+
+    if (stat(within("index/data.mdb"), &st) == 0 && st.st_size > from) {
+        overwrite("index/data.mdb", from, (size_t)(st.st_size - from));
+    }
+}
+
+static int open_spoilt(unsigned n)
+{
+    struct store *s;
+    bool good;
+
+    spoil(n);
+    s = store_dir_open();
+    good = s->recover.copied && has_tag(s) && whole_blobs(s) == BLOBS;
+    store_close(s);
+    return good ? 0 : 1;
+}
+
+static void test_spoilt(void)
+{
+    for (unsigned n = 0; n < 5; n++) {
+        make_store();
+        store_dir_join_pool();
+        store_dir_pool = NULL;
+        CHECK_NOTE(run_apart(open_spoilt, n) == 0, "pages that are none are found at start");
+    }
+}
+
+/* Damage that comes while it runs ends it at worst; the next start knows. */
+static int read_spoilt(unsigned n)
+{
+    struct store *s = store_dir_open();
+
+    spoil(n);
+    for (unsigned i = 0; i < 100; i++) {
+        whole_blobs(s);
+        ignore_result(has_tag(s));
+    }
+    return 0;
+}
+
+static void test_spoilt_later(void)
+{
+    struct store *s;
+
+    make_store();
+    store_dir_join_pool();
+    store_dir_pool = NULL;
+    ignore_result(run_apart(read_spoilt, 2) == 0);
+    CHECK(exists("index/damaged"));
+    s = store_dir_open();
+    CHECK(s->recover.copied && has_tag(s));
+    CHECK_INT(whole_blobs(s), BLOBS);
+    check_and_close(s, "after damage while it ran");
+}
+
 /* --- what a crash left --------------------------------------------------------------------- */
 
 static void forget_records(struct index_txn *t, void *arg)
@@ -346,24 +422,26 @@ static void test_left_files(void)
 }
 
 /* A child that ends without closing; what it left is looked for behind the first answer. */
+static int forget_and_die(unsigned n)
+{
+    struct store *s = store_dir_open();
+
+    (void)n;
+    ignore_result(change(s, forget_records, NULL, &err) < 0);
+    kill(getpid(), SIGKILL);
+    return 0;
+}
+
 static void test_unclean(void)
 {
     struct digest d = nth_digest(2, 1002);
     struct blob_record b;
     struct store *s;
-    pid_t pid;
-    int status = 0;
 
     make_store();
     store_dir_join_pool();
     store_dir_pool = NULL;
-    pid = fork();
-    if (pid == 0) {
-        s = store_dir_open();
-        ignore_result(change(s, forget_records, NULL, &err) < 0);
-        kill(getpid(), SIGKILL);
-    }
-    CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+    CHECK(WIFSIGNALED(run_apart(forget_and_die, 0)));
     s = store_dir_open();
     CHECK(s->recover.unclean);
     while (adopt_is_running(s->adopt)) {
@@ -402,24 +480,21 @@ static void test_filesystems(void)
     CHECK(db_refused_filesystem(0x58465342) == NULL); /* XFS */
 }
 
+static int open_as_nobody(unsigned n)
+{
+    (void)n;
+    return setresuid(65534, 65534, 65534) == 0 && is_refused("uid 65534", "may not write") ? 0 : 1;
+}
+
 static void test_not_permitted(void)
 {
-    int status = 1;
-    pid_t pid;
-
     if (geteuid() != 0) {
         printf("# skip: only root can make a folder that is somebody else's\n");
         return;
     }
     store_dir_new();
     CHECK(chmod(store_dir_path, 0755) == 0);
-    fflush(stdout);
-    pid = fork();
-    if (pid == 0) {
-        _exit(setresuid(65534, 65534, 65534) == 0 && is_refused("uid 65534", "may not write") ? 0
-                                                                                              : 1);
-    }
-    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK_INT(run_apart(open_as_nobody, 0), 0);
 }
 
 /* --- a disk that is full ------------------------------------------------------------------- */
@@ -502,6 +577,8 @@ int main(void)
     test_copy();
     test_cut_index();
     test_marked();
+    test_spoilt();
+    test_spoilt_later();
     test_left_files();
     test_unclean();
     test_not_a_folder();
