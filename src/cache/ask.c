@@ -10,6 +10,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "cache/ask_steps.h"
+#include "oci/manifest.h"
 #include "oci/taglist.h"
 
 #include <pthread.h>
@@ -55,6 +56,7 @@ static void ask_free(struct ask *a)
     buf_free(&a->body);
     buf_free(&a->gathered);
     taglist_free(a->tags);
+    manifest_free(a->confirmed);
     document_unref(a->result.document);
     bell_fini(&a->bell);
     free(a);

@@ -119,6 +119,7 @@ static void apply_confirmed(struct index_write *w, struct index_txn *t)
 
     member_put_answered(t, &a->repo, &a->want, a->result.size, a->result.media_type,
                         CHILD_MANIFEST);
+    document_put_children(t, &a->repo, &a->want, a->confirmed);
     if (a->kind == ASK_TAG) {
         tag.fetched = tag.checked = clock_wall_s();
         index_put_tag(t, index_put_repo(t, REPO_MIRRORED, a->repo.text), TAG_TAG, a->reference,
@@ -126,10 +127,34 @@ static void apply_confirmed(struct index_write *w, struct index_txn *t)
     }
 }
 
+/* The manifest as it is here. One that is too large for the index is not read: its children are
+ * asked for one by one then. */
+static struct manifest *confirmed_manifest(struct ask *a)
+{
+    struct index_read *r = index_read_begin(a->cache->store);
+    unsigned char body[BODY_MAX];
+    struct manifest *m = NULL;
+    struct err err;
+    size_t len;
+    bool found;
+
+    if (r == NULL) {
+        return NULL;
+    }
+    found = index_get_body(r, &a->want, body, &len) == INDEX_FOUND;
+    index_read_end(r);
+    if (!found || manifest_parse(slice_of((const char *)body, len), slice_str(a->result.media_type),
+                                 &m, &err) < 0) {
+        return NULL;
+    }
+    return m;
+}
+
 static const struct step *step_confirm(struct op *op)
 {
     struct ask *a = ask_of(op);
 
+    a->confirmed = confirmed_manifest(a);
     a->result.digest = a->want;
     a->outcome = ASK_CONFIRMED;
     ask_record(a, apply_confirmed);

@@ -45,6 +45,7 @@ struct ask {
     char page[1024]; /* query of the page of a list that is asked for, or "": the first */
     char next[1024]; /* that of the one after it, or "": there is none */
     unsigned pages;
+    struct manifest *confirmed; /* vouched for by HEAD, as it is here; or NULL */
     struct document_keep keep;
     struct index_write write;
     bool written;

@@ -79,12 +79,12 @@ static void keep_run(struct job *job)
     }
 }
 
-static void put_child(struct document_keep *k, struct index_txn *t, uint64_t repo,
-                      const struct descriptor *child)
+static void put_child(struct index_txn *t, uint64_t repo, const struct upstream *u,
+                      const struct digest *parent, const struct descriptor *child)
 {
     struct member_record m = {0};
 
-    index_put_ref(t, &k->document->digest, &child->digest, (uint8_t)child->kind, child->size);
+    index_put_ref(t, parent, &child->digest, (uint8_t)child->kind, child->size);
     if (index_txn_get_member(t, repo, &child->digest, &m) == INDEX_FOUND &&
         m.proof == PROOF_UPSTREAM_ANSWER && m.credential == 0) {
         return;
@@ -95,9 +95,19 @@ static void put_child(struct document_keep *k, struct index_txn *t, uint64_t rep
     m.kind = (uint8_t)child->kind;
     m.size = child->size;
     snprintf(m.media_type, sizeof(m.media_type), "%s", child->media_type);
-    m.credential = upstream_credential(k->repo.upstream);
+    m.credential = upstream_credential(u);
     m.proved = clock_wall_s();
     index_put_member(t, repo, &child->digest, &m);
+}
+
+void document_put_children(struct index_txn *t, const struct cache_repo *repo,
+                           const struct digest *parent, const struct manifest *m)
+{
+    uint64_t id = index_put_repo(t, REPO_MIRRORED, repo->text);
+
+    for (size_t i = 0; m != NULL && i < m->n_children; i++) {
+        put_child(t, id, repo->upstream, parent, &m->children[i]);
+    }
 }
 
 static void keep_apply(struct index_write *w, struct index_txn *t)
@@ -122,9 +132,7 @@ static void keep_apply(struct index_write *w, struct index_txn *t)
 
         index_put_tag(t, repo, k->kind, k->reference, &tag);
     }
-    for (size_t i = 0; k->manifest != NULL && i < k->manifest->n_children; i++) {
-        put_child(k, t, repo, &k->manifest->children[i]);
-    }
+    document_put_children(t, &k->repo, &d->digest, k->manifest);
 }
 
 static void keep_end(struct document_keep *k)

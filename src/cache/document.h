@@ -52,4 +52,11 @@ struct document_keep {
 
 void document_keep_start(struct document_keep *k, struct loop *l);
 
+struct manifest; /* oci/manifest.h */
+
+/* Records the children of a manifest that upstream vouches for in this repository: how they hang
+ * together, and that they are members. `m` may be NULL. Within a change. */
+void document_put_children(struct index_txn *t, const struct cache_repo *repo,
+                           const struct digest *parent, const struct manifest *m);
+
 #endif

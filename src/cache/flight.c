@@ -31,6 +31,24 @@ static bool ticket_proved(const struct flight_ticket *t)
     return proved;
 }
 
+/* Bytes that come by an upstream's credential are no other upstream's to give away on a manifest's
+ * word. Only from READY on is it known whose they are. */
+static bool ticket_is_stranger(const struct flight_ticket *t)
+{
+    struct flight *f = t->flight;
+    enum flight_state state = atomic_load(&f->state);
+    bool answered;
+
+    if ((state != FLIGHT_READY && state != FLIGHT_LANDED) || f->private_to == NULL ||
+        f->private_to == t->source->repo.upstream) {
+        return false;
+    }
+    pthread_mutex_lock(&f->lock);
+    answered = t->source->answered;
+    pthread_mutex_unlock(&f->lock);
+    return !answered;
+}
+
 bool flight_needs_proof(const struct flight_ticket *t)
 {
     bool needs;
@@ -38,7 +56,7 @@ bool flight_needs_proof(const struct flight_ticket *t)
     pthread_mutex_lock(&t->flight->lock);
     needs = t->joined && !t->source->proved && t->flight->sources.next != &t->source->node;
     pthread_mutex_unlock(&t->flight->lock);
-    return needs;
+    return needs || ticket_is_stranger(t);
 }
 
 /* A small blob is answered after the verdict: then a bad one is a clean error. */
@@ -59,6 +77,9 @@ static enum flight_state flight_look(struct flight_ticket *t)
     }
     if (state == FLIGHT_OPENING) {
         return FLIGHT_OPENING;
+    }
+    if (ticket_is_stranger(t)) {
+        return FLIGHT_FAILED;
     }
     if (!ticket_proved(t)) {
         return ticket_refused(t) ? FLIGHT_FAILED : FLIGHT_OPENING;

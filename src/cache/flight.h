@@ -33,6 +33,7 @@ struct flight_question {
     uint64_t size;   /* as a manifest said; UINT64_MAX: not known */
     uint8_t kind;    /* enum child_kind */
     bool proved;     /* the repository may serve it, whatever this source now says */
+    bool answered;   /* … because upstream itself said so, and not only a manifest */
     bool prefetch;   /* nobody waits for it */
     uint64_t offset; /* first byte wanted */
 };
@@ -56,9 +57,12 @@ void flight_join(struct cache *c, struct loop *l, const struct flight_question *
                  struct flight_ticket *ticket, void (*wake)(struct waiter *));
 /* Lets go; the flight goes on or keeps its partial by the rules. Harmless where there is none. */
 void flight_leave(struct flight_ticket *t);
-/* Whether the flight was begun by another repository and this one has no proof of its own: then it
- * is to be asked for one before its source is believed. */
+/* Whether this repository has to be vouched for by its upstream before it may read: the flight was
+ * begun by another one and this one has no proof, or only a manifest's while the bytes come by
+ * another upstream's credential. */
 bool flight_needs_proof(const struct flight_ticket *t);
+/* Blobs that were answered and are not recorded yet: a clean stop waits for them. Any thread. */
+unsigned flight_settling(struct cache *c);
 /* Whether a flight of the digest is under way, and how far it is. Any thread. */
 bool flight_peek(struct cache *c, const struct digest *d, uint64_t *ret_landed);
 

@@ -11,6 +11,7 @@ struct flight_source *flight_source_add(struct flight *f, const struct flight_qu
         s = container_of(it, struct flight_source, node);
         if (strcmp(s->repo.text, q->repo->text) == 0) {
             s->proved = s->proved || q->proved;
+            s->answered = s->answered || q->answered;
             return s;
         }
     }
@@ -18,6 +19,7 @@ struct flight_source *flight_source_add(struct flight *f, const struct flight_qu
     cache_repo_copy(&s->repo, q->repo);
     s->kind = q->kind;
     s->proved = q->proved;
+    s->answered = q->answered;
     list_append(&f->sources, &s->node);
     return s;
 }
@@ -51,6 +53,7 @@ void flight_source_prove(struct flight *f, struct flight_source *s)
 {
     pthread_mutex_lock(&f->lock);
     s->proved = true;
+    s->answered = true;
     pthread_mutex_unlock(&f->lock);
 }
 

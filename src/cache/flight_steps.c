@@ -229,6 +229,9 @@ static void flight_announce(struct flight *f, uint64_t total)
     uint64_t size = total != UINT64_MAX ? total : f->hint;
 
     f->announced = true;
+    if (upstream_credential(f->source->repo.upstream) != 0) {
+        f->private_to = f->source->repo.upstream;
+    }
     if (size != UINT64_MAX && f->stored && f->ingest.reserved == 0 && size > 0) {
         if (store_reserve(f->cache->store, size)) {
             f->ingest.reserved = size;
@@ -456,6 +459,7 @@ static const struct step *step_verdict(struct op *op)
     }
     atomic_store(&f->size, f->received);
     f->announced = true;
+    flight_settle_begin(f);
     flight_publish(f, FLIGHT_LANDED);
     return &S_commit;
 }
@@ -650,6 +654,7 @@ static const struct step *step_give_up(struct op *op)
 {
     struct flight *f = flight_of(op);
 
+    flight_settle_end(f);
     flight_unlist(f);
     if (atomic_load(&f->state) != FLIGHT_LANDED) {
         pthread_mutex_lock(&f->lock);

@@ -22,6 +22,7 @@ struct flight_source {
     struct cache_repo repo;
     uint8_t kind;
     bool proved;    /* its repository may serve the blob */
+    bool answered;  /* and its upstream itself said so */
     bool ended;     /* it said no; `err` says how */
     bool no_range;  /* it answered a range wrongly: asked from the start only */
     unsigned fails; /* since its last byte */
@@ -61,8 +62,10 @@ struct flight {
     _Atomic uint64_t switch_at; /* from here on they are in the memory window; NOWHERE: none */
     atomic_bool rejoin;         /* failed in a way that another join may heal */
     atomic_uint interest;       /* tickets */
-    int fd;                     /* set before READY */
-    int memory_fd;              /* set before switch_at */
+    /* Whose credential the bytes come by; NULL: nobody's. Set before READY. */
+    const struct upstream *private_to;
+    int fd;        /* set before READY */
+    int memory_fd; /* set before switch_at */
 
     pthread_mutex_t lock; /* of the following */
     struct list sources;
@@ -99,7 +102,8 @@ struct flight {
     struct flight_checkpoint checkpoint;
     struct index_write write;
     bool recorded;
-    bool orphan; /* counted among those that go on for nobody */
+    bool orphan;   /* counted among those that go on for nobody */
+    bool settling; /* counted among those that are answered and not recorded yet */
 };
 
 static inline struct flight *flight_of(struct op *op)
@@ -126,6 +130,8 @@ void flight_unlist(struct flight *f);
 /* Whether one more download may go on for nobody. */
 bool flight_orphan_admit(struct flight *f);
 void flight_orphan_release(struct flight *f);
+void flight_settle_begin(struct flight *f);
+void flight_settle_end(struct flight *f);
 
 /* flight_source.c */
 /* The source to try next, those that failed least first; NULL: all have ended. */

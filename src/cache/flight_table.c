@@ -30,6 +30,7 @@ struct flight_table {
     struct list bad; /* oldest first */
     size_t n_bad;
     atomic_uint orphans;
+    atomic_uint settling;
 };
 
 static bool flight_is(const struct map_node *node, const void *key)
@@ -322,6 +323,25 @@ void flight_orphan_release(struct flight *f)
         f->orphan = false;
         atomic_fetch_sub(&f->table->orphans, 1);
     }
+}
+
+void flight_settle_begin(struct flight *f)
+{
+    f->settling = true;
+    atomic_fetch_add(&f->table->settling, 1);
+}
+
+void flight_settle_end(struct flight *f)
+{
+    if (f->settling) {
+        f->settling = false;
+        atomic_fetch_sub(&f->table->settling, 1);
+    }
+}
+
+unsigned flight_settling(struct cache *c)
+{
+    return atomic_load(&c->flights->settling);
 }
 
 /* --- the end of the process ---------------------------------------------------------------- */

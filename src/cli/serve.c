@@ -7,6 +7,7 @@
 #include "cli/serve.h"
 
 #include "admin/control.h"
+#include "cache/flight.h"
 #include "cache/flow.h"
 #include "cli/banner.h"
 #include "cli/cpus.h"
@@ -148,13 +149,19 @@ static void workers_start(struct serve *s)
     }
 }
 
+/* Requests whose connections were cut still give back what they hold, and blobs that were answered
+ * are still recorded. */
+static bool still_busy(const struct serve *s)
+{
+    return registry_live(s->registry) > 0 || flight_settling(s->cache) > 0;
+}
+
 static void workers_stop(struct serve *s)
 {
     for (unsigned i = 0; i < s->n_workers; i++) {
         loop_post(s->workers[i].loop, &s->workers[i].stop);
     }
-    /* Requests whose connections were cut still give back what they hold. */
-    for (unsigned look = 0; look < LAST_LOOKS && registry_live(s->registry) > 0; look++) {
+    for (unsigned look = 0; look < LAST_LOOKS && still_busy(s); look++) {
         ignore_result(poll(NULL, 0, LAST_LOOK_MS) < 0);
     }
     for (unsigned i = 0; i < s->n_workers; i++) {

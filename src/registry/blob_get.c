@@ -117,6 +117,7 @@ static struct blob_look look(struct request *q)
     }
     q->proved = found.verdict == MEMBER_YES;
     q->expired = found.verdict == MEMBER_EXPIRED;
+    q->answered = member.proof == PROOF_UPSTREAM_ANSWER;
     return found;
 }
 
@@ -229,6 +230,7 @@ static const struct step *step_proving(struct op *op)
         q->from = FROM_STALE; /* a proof that has only grown old stands */
     }
     q->proved = true;
+    q->answered = q->answered || state == ASK_CONFIRMED;
     if (found.here && found.trusted) {
         q->from = q->from == FROM_NONE ? FROM_REVALIDATED : q->from;
         return &S_serve;
@@ -294,6 +296,7 @@ static const struct step *step_join(struct op *op)
         .size = q->size,
         .kind = q->kind,
         .proved = q->proved,
+        .answered = q->answered,
         .offset = q->range_kind == HTTP_RANGE_ONE ? q->range.from : 0,
     };
 
@@ -335,6 +338,10 @@ static const struct step *step_flying(struct op *op)
         }
         return range_refused(q, q->size) ? STEP_END : &S_begin;
     case FLIGHT_FAILED:
+        if (flight_needs_proof(&q->ticket)) {
+            flight_leave(&q->ticket);
+            return &S_prove;
+        }
         if (flight_may_rejoin(&q->ticket) && !q->rejoined) {
             q->rejoined = true;
             return &S_look;

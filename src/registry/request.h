@@ -83,7 +83,8 @@ struct request {
     uint64_t size; /* UINT64_MAX: not known */
     uint8_t kind;  /* enum child_kind */
     bool proved;
-    bool expired; /* it was proved too long ago */
+    bool expired;  /* it was proved too long ago */
+    bool answered; /* it was proved by upstream itself, not by a manifest only */
     struct document *document;
     struct buf body;
 

@@ -1,0 +1,181 @@
+"""The program as a program: arguments, files, signals, and one clear line where something is wrong."""
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+from larder import PROGRAM
+from registry import noise
+
+
+def run(*words, **more):
+    return subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30,
+                          stdin=subprocess.DEVNULL, check=False, **more)
+
+
+def one_line(result, status):
+    assert result.returncode == status, result
+    lines = result.stderr.strip().split("\n")
+    assert len(lines) == 1 and lines[0].startswith("larder: "), result
+    return lines[0]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["help"], ["serve", "--help"], ["check", "-h"],
+                                   ["help", "serve"]])
+def test_help(words):
+    result = run(*words)
+    assert result.returncode == 0 and "larder" in result.stdout and result.stderr == ""
+
+
+def test_version():
+    assert run("version").stdout.startswith("larder ")
+    assert run("--version").stdout.startswith("larder ")
+
+
+@pytest.mark.parametrize("words, hint", [
+    (["brew"], "brew"),
+    (["serve", "--nothing"], "--nothing"),
+    (["serve", "--listen"], "--listen"),
+    (["serve", "--workers", "many"], "--workers"),
+    (["serve", "--tag-ttl", "soon"], "--tag-ttl"),
+    (["serve", "--listen", "nowhere"], "nowhere"),
+    (["serve", "--upstream", "docker.io"], "docker.io"),
+    (["serve", "--hosted", "docker.io/**"], "docker.io"),
+    (["serve", "--config", "/nonexistent.json"], "/nonexistent.json"),
+])
+def test_bad_usage(tmp_path, words, hint):
+    data = ["--data", str(tmp_path)] if words[0] == "serve" else []
+    assert hint in one_line(run(words[0], *data, *words[1:]), 2)
+
+
+@pytest.mark.parametrize("text, hint", [
+    ('{"listen": [', "line 1"),
+    ('{"lisen": []}', "lisen"),
+    ('{"workers": "two"}', "workers"),
+    ('{"upstreams": {"ghcr.io": {"endpoints": ["nope"]}}}', "upstreams.ghcr.io.endpoints[0]"),
+    ('{"tags": {"ttl": 5}}', "tags.ttl"),
+    ('{"hosted": {"**": {}}}', "**"),
+    ('[]', "object"),
+    ('{"offline": true, "offline": false}', "offline"),
+])
+def test_bad_configuration(tmp_path, text, hint):
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    for command in ["check", str(path)], ["serve", "--config", str(path), "--data", str(tmp_path)]:
+        line = one_line(run(*command), 2)
+        assert "bad.json" in line and hint in line
+
+
+def test_check(tmp_path):
+    path = tmp_path / "good.json"
+    path.write_text(json.dumps({"listen": ["127.0.0.1:0"], "data": str(tmp_path / "data")}))
+    result = run("check", str(path))
+    assert result.returncode == 0 and "good.json: ok" in result.stdout
+    assert not (tmp_path / "data").exists()
+
+
+def serve(data, *words, address="127.0.0.1:0", **more):
+    return run("serve", "--listen", address, "--data", str(data), *words, **more)
+
+
+def test_directory_in_use(registry, larder):
+    lar = larder(upstreams={"docker.io": registry.url})
+    line = one_line(serve(lar.data), 1)
+    assert lar.data in line and str(lar.process.pid) in line
+    assert lar.get("/v2/").status == 200
+
+
+def test_port_taken(registry, larder, tmp_path):
+    lar = larder(upstreams={"docker.io": registry.url})
+    line = one_line(serve(tmp_path / "other", address=lar.host), 1)
+    assert lar.host in line and "in use" in line
+
+
+def test_directory_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert "file" in one_line(serve(tmp_path / "file"), 1)
+    assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
+def test_directory_that_cannot_be_written(tmp_path):
+    os.chmod(tmp_path, 0o755)
+    for folder in [tmp_path, *tmp_path.parents]:
+        if str(folder).startswith("/tmp/") and folder.owner() == "root":
+            os.chmod(folder, 0o755)
+    line = one_line(serve(tmp_path / "data", user=65534, group=65534, extra_groups=[]), 1)
+    assert str(tmp_path) in line
+
+
+def test_foreign_index(tmp_path):
+    index = tmp_path / "index"
+    index.mkdir()
+    (index / "data.mdb").write_bytes(b"not an index of ours" * 1000)
+    result = serve_briefly(tmp_path)
+    # What cannot be read is moved aside, never removed.
+    assert result.returncode in (0, 1)
+    kept = [name for name in os.listdir(index) + os.listdir(tmp_path)
+            if os.path.isfile(index / name) or os.path.isfile(tmp_path / name)]
+    assert any((folder / name).is_file()
+               and b"not an index of ours" in (folder / name).read_bytes()[:100]
+               for folder in (index, tmp_path) for name in kept), kept
+
+
+def serve_briefly(data):
+    process = subprocess.Popen([PROGRAM, "serve", "--listen", "127.0.0.1:0", "--data", str(data)],
+                               stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    text = ""
+    for line in process.stderr:
+        text += line
+        if "control socket" in line:
+            process.terminate()
+    process.wait(20)
+    return subprocess.CompletedProcess([], process.returncode, "", text)
+
+
+def test_what_it_says_at_start(registry, larder):
+    lar = larder(upstreams={"docker.io": registry.url})
+    for word in (lar.data, "docker.io", "ghcr.io", "registry-mirrors", lar.url):
+        assert word in lar.events
+
+
+def test_drains_and_a_second_signal_stops(registry, larder):
+    data = noise(3_000_000)
+    digest = registry.add_blob("library/x", data)
+    gate = registry.on("GET", digest).hold_after(1_000_000)
+    lar = larder(upstreams={"docker.io": registry.url})
+    pending = lar.begin("/v2/library/x/blobs/" + digest)
+    pending.read(900_000)
+    lar.process.send_signal(signal.SIGTERM)
+    lar.wait(lambda: "stopping" in lar.events, "the drain begins")
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", lar.port), timeout=5)
+    gate.open()
+    assert pending.done().body == data
+    assert lar._over(30) == 0
+
+    lar.start()
+    other = registry.add_blob("library/x", noise(3_000_000, 2))
+    registry.on("GET", other).hold_after(1_000_000)
+    pending = lar.begin("/v2/library/x/blobs/" + other)
+    pending.read(900_000)
+    lar.process.send_signal(signal.SIGTERM)
+    lar.wait(lambda: lar.events.count("stopping") == 2, "the drain begins")
+    lar.process.send_signal(signal.SIGTERM)
+    assert lar._over(30) == 0
+    assert not pending.done().complete
+
+
+def test_restart_keeps_what_was_fetched(registry, larder):
+    img = registry.add_image("library/x", "latest", [noise(400_000)])
+    lar = larder(upstreams={"docker.io": registry.url})
+    lar.get("/v2/library/x/manifests/latest")
+    lar.get("/v2/library/x/blobs/" + img.layers[0])
+    lar.stop()
+    asked = len(registry.requests)
+    lar.start()
+    assert lar.get("/v2/library/x/manifests/latest").source() == "hit"
+    assert lar.get("/v2/library/x/blobs/" + img.layers[0]).source() == "hit"
+    assert len(registry.requests) == asked

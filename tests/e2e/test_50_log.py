@@ -1,0 +1,77 @@
+"""The access log: one line a request, for people and for programs."""
+import json
+import re
+
+from registry import noise
+
+LINE = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) client=(?P<client>\S+) method=(?P<method>\S+) "
+    r"status=(?P<status>\d+) from=(?P<source>\S+) bytes=(?P<bytes>\d+) repo=(?P<repo>\S+) "
+    r"ref=(?P<ref>\S+) digest=(?P<digest>\S+) first_ms=(?P<first>[\d.]+) total_ms=(?P<total>[\d.]+) "
+    r"path=(?P<path>\S+) agent=(?P<agent>\S+)$")
+
+
+def test_text(registry, larder):
+    img = registry.add_image("library/x", "latest", [noise(300_000)])
+    lar = larder(upstreams={"docker.io": registry.url})
+    lar.get("/v2/x/manifests/latest", {"User-Agent": "a test/1 \"quoted\""})
+    lar.get("/v2/x/manifests/latest")
+    lar.get("/v2/x/blobs/" + img.layers[0])
+    lar.head("/v2/x/blobs/" + img.layers[0])
+    lar.get("/v2/x/manifests/nothing")
+    lar.get("/v2/")
+    assert all(LINE.match(line) for line in lar.lines(6)), lar.access
+    # Workers gather their lines, so that those of one are in order and those of two need not be.
+    lines = sorted((LINE.match(line) for line in lar.access), key=lambda m: m["time"])
+    assert [(m["method"], m["status"], m["source"]) for m in lines] == [
+        ("GET", "200", "miss"), ("GET", "200", "hit"), ("GET", "200", "miss"),
+        ("HEAD", "200", "hit"), ("GET", "404", "none"), ("GET", "200", "none")]
+    first = lines[0]
+    assert (first["client"], first["repo"], first["ref"]) == (
+        "127.0.0.1", "docker.io/library/x", "latest")
+    assert first["digest"] == img.digest and first["bytes"] == str(len(img.body))
+    assert first["agent"] == "a_test/1_?quoted?"
+    assert float(first["first"]) <= float(first["total"])
+    assert lines[2]["bytes"] == "300000" and lines[3]["bytes"] == "0"
+
+
+def test_json(registry, larder):
+    registry.add_image("library/x", "latest", [noise(1000)])
+    lar = larder(upstreams={"docker.io": registry.url}, args=["--log-format", "json"])
+    lar.get("/v2/x/manifests/latest", {"User-Agent": 'back\\slash "quote"'})
+    record = json.loads(lar.lines(1)[0])
+    assert record["agent"] == 'back\\slash "quote"'
+    assert (record["status"], record["from"], record["repo"]) == (200, "miss", "docker.io/library/x")
+    events = [line for line in lar.events.split("\n") if line.startswith("{")]
+    assert all(json.loads(line)["event"] for line in events)
+
+
+def test_no_line_can_be_forged(registry, larder):
+    lar = larder(upstreams={"docker.io": registry.url})
+    lar.raw(b"GET /v2/%0a%0d2026 HTTP/1.1\r\nHost: x\r\nUser-Agent: a\x1b[31m\xff b\r\n"
+            b"Connection: close\r\n\r\n")
+    lar.raw(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nUser-Agent: tab\there\r\nConnection: close\r\n\r\n")
+    lar.get("/v2/")
+    lar.stop()
+    assert all(LINE.match(line) for line in lar.access), lar.access
+
+
+def test_age_and_source_in_the_header(registry, larder):
+    img = registry.add_image("library/x", "latest", [noise(1000)])
+    lar = larder(upstreams={"docker.io": registry.url})
+    reply = lar.get("/v2/x/manifests/latest")
+    assert reply.headers["x-larder"] == "miss"
+    reply = lar.get("/v2/x/manifests/latest")
+    assert re.fullmatch(r"hit(; age=\d+)?", reply.headers["x-larder"])
+    assert lar.get("/v2/x/manifests/" + img.digest).source() == "hit"
+
+
+def test_counters_add_up(registry, larder):
+    registry.add_image("library/x", "latest", [noise(1000)])
+    lar = larder(upstreams={"docker.io": registry.url})
+    for _ in range(10):
+        lar.get("/v2/x/manifests/latest")
+    counters = lar.counters()
+    assert counters["responses_miss"] == 1 and counters["responses_hit"] == 9
+    assert counters["requests"] == 11 and counters["upstream_manifest_gets"] == 1
+    assert counters["bytes_sent"] > 0 and counters["flights_open"] == 0
