@@ -59,6 +59,9 @@ static void request_op_ended(struct op *op)
     if (q->x != NULL) {
         q->x->owner = NULL; /* a reply may still be on its way out */
     }
+    if (q->started) {
+        count_add(readers_open, -1);
+    }
     bell_leave(&q->waiter);
     flight_leave(&q->ticket);
     reader_fini(q);
