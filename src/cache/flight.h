@@ -65,6 +65,10 @@ bool flight_needs_proof(const struct flight_ticket *t);
 unsigned flight_settling(struct cache *c);
 /* Whether a flight of the digest is under way, and how far it is. Any thread. */
 bool flight_peek(struct cache *c, const struct digest *d, uint64_t *ret_landed);
+/* Whether the upstream's bytes of the digest were wrong less than limits.bad_digest ago. Any thread
+ * of a loop. */
+bool flight_refused(struct cache *c, struct loop *l, const struct upstream *u,
+                    const struct digest *d);
 
 /* The state as far as this ticket's repository may know: FAILED where its source was refused, also
  * while others go on. While it is OPENING or READY, the ticket waits for a change. */

@@ -96,6 +96,12 @@ bool flight_bad_get(struct flight_table *t, const struct upstream *u, const stru
     return found;
 }
 
+bool flight_refused(struct cache *c, struct loop *l, const struct upstream *u,
+                    const struct digest *d)
+{
+    return flight_bad_get(c->flights, u, d, loop_now(l));
+}
+
 /* --- life of a flight ---------------------------------------------------------------------- */
 
 static void on_timer(struct timer *timer)

@@ -9,6 +9,7 @@
  *     ^--------- again, once, where the flight says that may help
  */
 #include "base/clock.h"
+#include "base/counter.h"
 #include "base/limits.h"
 #include "cache/member.h"
 #include "cache/prefetch.h"
@@ -165,6 +166,7 @@ static const struct step *after_look(struct request *q, const struct blob_look *
         return STEP_END;
     }
     if (q->range_kind == HTTP_RANGE_ONE && !found->here &&
+        !flight_refused(c, q->loop, q->repo.upstream, &q->digest) &&
         pass_wanted(c, q->loop, &q->digest, q->size, q->range.from, q->range.to)) {
         return &S_pass;
     }
@@ -387,7 +389,10 @@ static const struct step *step_passing(struct op *op)
                             : STEP_WAIT;
     case PASS_READY:
         timer_clear(&q->timer);
-        return &S_begin;
+        if (size == UINT64_MAX || size == q->size) {
+            return &S_begin;
+        }
+        break; /* not the blob that the manifest means: the flight tells */
     case PASS_FAILED:
         break;
     }
@@ -419,6 +424,7 @@ static void start_response(struct request *q)
     http_start(q->x, part ? 206 : 200, buf_view(&headers),
                length == UINT64_MAX ? HTTP_LENGTH_UNKNOWN : length);
     q->started = true;
+    count(readers_open);
     buf_free(&headers);
 }
 
