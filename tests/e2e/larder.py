@@ -143,6 +143,10 @@ class Pending:
         self.sock.close()
 
     def reset(self):
+        """Gone by an RST. The reader's thread holds the connection open: it has to end first."""
+        self.sock.shutdown(socket.SHUT_RD)
+        if self.thread.is_alive():
+            self.thread.join(10)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
