@@ -1,4 +1,4 @@
-"""The program as a program: arguments, files, signals, and one clear line where something is wrong."""
+"""The program as a program: arguments, files, signals, one clear line where something is wrong."""
 import json
 import os
 import signal

@@ -76,8 +76,8 @@ def test_signature_that_expires_in_mid_blob(registry, storage, larder):
     assert storage.requests[-1].headers["range"] == "bytes=400000-"
 
 
-@pytest.mark.parametrize("location", ["", "ftp://x/y", "http://", "http://[::1", "//", "javascript:1",
-                                      "http://a b/", "http://127.0.0.3:99999/"])
+@pytest.mark.parametrize("location", ["", "ftp://x/y", "http://", "http://[::1", "//",
+                                      "javascript:1", "http://a b/", "http://127.0.0.3:99999/"])
 def test_that_leads_nowhere(registry, larder, location):
     digest = registry.add_blob("library/x", DATA)
     registry.on(None, digest).always().redirect(location)
