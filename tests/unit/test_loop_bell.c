@@ -79,8 +79,8 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Every other ring comes once all have seen the last one, so that a wake that is lost ends the test's
- * progress; the others come at once, so that rings fall into every place of the protocol. */
+/* Every other ring comes once all have seen the last one, so that a wake that is lost ends the
+ * test's progress; the others come at once, so that rings fall into every place of the protocol. */
 static void *ring(void *arg)
 {
     (void)arg;
