@@ -74,9 +74,6 @@ unit: $(UNITS) $(REPLAYS)
 e2e clients: all deps-test
 	@$(TESTS) $@
 # Every fault point failing once, one after another; it needs a build that has them.
-sweep: deps-test
-	@$(MAKE) --no-print-directory VARIANT=asan B=$B/sweep all
-	@VARIANT=asan B=$(abspath $B)/sweep LARDER=$(abspath $B)/sweep/larder $(PYTHON) tests/run.py sweep
 
 lint: deps-build deps-lint
 	@CC='$(CC)' FLAGS='$(subst ','\'',$(FLAGS))' PYTHON=$(PYTHON) B=$B tests/lint/lint.sh
@@ -111,7 +108,7 @@ clean:
 
 DEPFILES := $(OBJS) $(MAIN:%.c=$B/%.o) $(UNITS:=.o) $(FUZZERS:=.o) $B/tests/fuzz/replay.o
 -include $(DEPFILES:.o=.d)
-.PHONY: all run test unit e2e clients sweep lint bench fuzz fuzzers install deps clean \
+.PHONY: all run test unit e2e clients lint bench fuzz fuzzers install deps clean \
         deps-build deps-test deps-bench deps-lint deps-fuzz
 .SECONDARY:
 .DELETE_ON_ERROR:

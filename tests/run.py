@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs parts of the test suite and ends with one line, `N passed, N failed, N skipped`.
 
-    tests/run.py PART...        PART is unit, fuzz, e2e, clients or sweep
+    tests/run.py PART...        PART is unit, fuzz, e2e or clients
 
 The Makefile builds first and gives: B (where things are built), VARIANT, LARDER (the program),
 PYTEST (further arguments for pytest). Every result is also a line `outcome<TAB>id<TAB>reason` of
@@ -129,7 +129,7 @@ def pytest(part):
 
 
 PARTS = {"unit": unit, "fuzz": fuzz, "e2e": lambda: pytest("e2e"),
-         "clients": lambda: pytest("clients"), "sweep": lambda: pytest("sweep")}
+         "clients": lambda: pytest("clients")}
 
 
 def main(parts):
