@@ -73,7 +73,6 @@ unit: $(UNITS) $(REPLAYS)
 	@$(TESTS) unit fuzz
 e2e clients: all deps-test
 	@$(TESTS) $@
-# Every fault point failing once, one after another; it needs a build that has them.
 
 lint: deps-build deps-lint
 	@CC='$(CC)' FLAGS='$(subst ','\'',$(FLAGS))' PYTHON=$(PYTHON) B=$B tests/lint/lint.sh
