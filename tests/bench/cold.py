@@ -10,7 +10,7 @@ NARROW = (20_000_000, 40)
 TRIES = 3  # of a turn whose link was not what it should be
 CROWD = 50
 SPREAD_MS = 50
-SETTLE = 0.3  # seconds until the link is empty and the upstream has written its log
+SETTLE = 0.3  # seconds without a byte, after which the upstream has also written its log
 PATIENCE = 20  # seconds after which a server that makes the crowd wait has lost
 
 
@@ -29,18 +29,25 @@ class Link:
         """
         server = None if cls is None else self.b.start_server(cls, self.relay.port)
         self.upstream.requests()
-        self.relay.figures()
         try:
             result = call(self.relay.port if server is None else server.port)
         finally:
             if server is not None:
                 self.b.drop(server)
-        procs.pause(SETTLE)
         figures = self.relay.figures()["down"]
+        self.settle()
         gets = [r for r in self.upstream.requests() if r[0] == "GET"]
         if figures["lost_s"] > 0.03 * figures["busy_s"]:
             return None
         return result, gets
+
+    def settle(self):
+        """Waits until nothing travels that the next run would have to share the link with."""
+        for _ in range(40):
+            procs.pause(SETTLE)
+            if self.relay.figures()["down"]["bytes"] == 0:
+                return
+        raise RuntimeError("the link does not come to rest")
 
     def turn(self, order, call, ideal):
         """One run of each. Repeated where the relay or, direct, the whole missed by 3 percent."""

@@ -68,10 +68,12 @@ struct pipe {
     struct pipe *next_ready;
     int src, dst;
     bool readable, writable, in_ready;
-    bool ended;      /* the last piece has been put on the wire */
+    bool ended;      /* its end has been put on the wire */
+    bool broken;     /* and that is a reset */
     bool done;       /* and it has been delivered */
     bool dropped;    /* the receiver is gone: what arrives is thrown away */
-    uint64_t queued; /* bytes on the wire and behind it */
+    unsigned pieces; /* of it that exist */
+    uint64_t queued; /* their bytes */
     struct fifo out; /* arrived, not yet taken by the receiver */
 };
 
@@ -182,15 +184,19 @@ static void wire_send(struct wire *w, struct piece *p, uint64_t now)
     w->bytes += p->len;
     p->due = w->busy_until + g.delay_ns;
     p->pipe->queued += p->len;
+    p->pipe->pieces++;
     fifo_push(&w->flying, p);
 }
 
+/* A reset is sent also behind an end in order: who has closed may still be sent to. */
 static void pipe_end(struct pipe *p, enum piece_kind kind, uint64_t now)
 {
-    if (!p->ended) {
-        p->ended = true;
-        wire_send(p->wire, piece_new(p, kind), now);
+    if (p->ended && (p->broken || kind != PIECE_RESET)) {
+        return;
     }
+    p->ended = true;
+    p->broken = kind == PIECE_RESET;
+    wire_send(p->wire, piece_new(p, kind), now);
 }
 
 /* Reads one piece from the sender. */
@@ -216,7 +222,9 @@ static void pipe_read(struct pipe *p, uint64_t now)
 
 static void link_bury_if_done(struct link *l)
 {
-    if (l->up.done && l->down.done && !l->up.in_ready && !l->down.in_ready && !l->buried) {
+    bool still = l->up.in_ready || l->down.in_ready || l->up.pieces + l->down.pieces > 0;
+
+    if (l->up.done && l->down.done && !still && !l->buried) {
         l->buried = true;
         l->next = g.graves;
         g.graves = l;
@@ -300,6 +308,7 @@ static void pipe_flush(struct pipe *p, uint64_t now)
         }
         fifo_pop(&p->out);
         p->queued -= piece->len;
+        p->pieces--;
         p->done |= piece->kind != PIECE_DATA;
         piece_free(piece);
         pipe_make_ready(p);

@@ -33,8 +33,8 @@ class Target:
 
     def text(self, unit):
         return {"ratio_min": f">= {self.limit:g} x", "ratio_max": f"<= {self.limit:g} x",
-                "more_max": f"<= + {self.limit:g} {unit}", "max": f"<= {self.limit:g} {unit}",
-                "": ""}[self.kind]
+                "more_max": f"<= + {self.limit:g} {unit}",
+                "max": f"<= {self.limit:g} {unit}".strip(), "": ""}[self.kind]
 
     def verdict(self, figure, unit):
         if not self.kind:

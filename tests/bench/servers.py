@@ -90,13 +90,13 @@ class NginxFiles(Nginx):
                 "LOG_OPTIONS": self.log_options}
 
     def requests(self):
-        """(method, path, status, bytes) of what was asked since the last call."""
+        """(method, path, status, bytes, agent) of what was asked since the last call."""
         found = []
         with open(os.path.join(self.directory, "access.log"), encoding="utf-8") as f:
             f.seek(self.log_offset)
             for line in f:
-                m = re.search(r'"([A-Z]+) (\S+) [^"]*" (\d+) (\d+)', line)
-                found.append((m[1], m[2], int(m[3]), int(m[4])))
+                m = re.search(r'"([A-Z]+) (\S+) [^"]*" (\d+) (\d+) "([^"]*)"', line)
+                found.append((m[1], m[2], int(m[3]), int(m[4]), m[5]))
             self.log_offset = f.tell()
         return found
 

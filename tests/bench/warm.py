@@ -1,4 +1,6 @@
 """Rows about what is already there: one large blob, and one manifest by tag and by digest."""
+import collections
+
 from context import cpu_per_gb, in_turn, procs
 from report import Target
 from servers import NginxBufferedLog, NginxFiles
@@ -22,11 +24,13 @@ def start_warm(b, paths, classes):
 
 
 def check_still_warm(b, upstream, measure):
-    """GETs that reached the upstream meanwhile: somebody was not warm after all."""
-    asked = [r for r in upstream.requests() if r[0] == "GET"]
-    if asked:
-        b.report.note(f"{measure}: {len(asked)} GETs reached the upstream of the caches, "
-                      f"for example {asked[0][1]}")
+    """Whoever asked the upstream meanwhile was not warm after all; docker-registry never is."""
+    asked = collections.Counter(r[4] for r in upstream.requests())
+    if any(agent.startswith("larder") for agent in asked):
+        raise RuntimeError(f"{measure}: Larder asked its upstream")
+    for agent, times in asked.items():
+        b.report.note(f"{measure}: {times} requests reached the upstream of the caches from a "
+                      f"client named '{agent}'")
 
 
 def blob_row(b, connections, requests):
