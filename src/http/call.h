@@ -42,6 +42,7 @@ struct http_call {
     size_t in_pos;  /* used up */
     size_t in_base; /* behind the head: from here on the room may be used again */
     struct http_parse parse;
+    unsigned interims; /* responses of status 1xx so far */
     struct http_head head;
 
     /* The body. */

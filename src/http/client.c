@@ -14,6 +14,8 @@
 #define IN_MAX (UPSTREAM_HEAD_MAX + 2 * IN_SPARE)
 /* Of a body that nobody read, to keep its connection. */
 #define SKIP_MAX (64u * 1024)
+/* Interim responses: one that sends them without end, and fast, would hold the loop. */
+#define INTERIM_MAX 32
 
 STEP(begin);
 STEP(head);
@@ -283,6 +285,9 @@ static const struct step *head_parse(struct http_call *c)
         }
         if (c->head.status >= 200) {
             return head_taken(c, used);
+        }
+        if (++c->interims > INTERIM_MAX) {
+            return op_fail(&c->op, ERR_UPSTREAM_PROTOCOL, "over %d interim responses", INTERIM_MAX);
         }
         memmove(c->in, c->in + used, c->in_len - used);
         c->in_len -= used;

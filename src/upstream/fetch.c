@@ -348,6 +348,18 @@ static void add_range(const struct fetch *f, struct buf *head)
     buf_str(head, "\r\n");
 }
 
+static void write_head(const struct fetch *f, bool head_only, const struct http_url *url,
+                       struct buf *out)
+{
+    buf_str(out, head_only ? "HEAD " : "GET ");
+    http_url_target(url, out);
+    buf_str(out,
+            " HTTP/1.1\r\nUser-Agent: larder/" LARDER_VERSION "\r\nAccept-Encoding: identity\r\n");
+    buf_printf(out, "Accept: %s\r\n", f->question.kind == FETCH_MANIFEST ? MANIFEST_ACCEPT : "*/*");
+    add_range(f, out);
+    add_authorization(f, out);
+}
+
 static const struct step *step_send(struct op *op)
 {
     struct fetch *f = fetch_of(op);
@@ -363,14 +375,14 @@ static const struct step *step_send(struct op *op)
         return &S_next;
     }
     buf_init(&head, HEAD_MAX);
-    buf_str(&head, head_only ? "HEAD " : "GET ");
-    http_url_target(&url, &head);
-    buf_str(&head,
-            " HTTP/1.1\r\nUser-Agent: larder/" LARDER_VERSION "\r\nAccept-Encoding: identity\r\n");
-    buf_printf(&head, "Accept: %s\r\n",
-               f->question.kind == FETCH_MANIFEST ? MANIFEST_ACCEPT : "*/*");
-    add_range(f, &head);
-    add_authorization(f, &head);
+    write_head(f, head_only, &url, &head);
+    if (head.failed) { /* what there is of it ends within a line: never to be sent */
+        explicit_bzero(head.p, head.len);
+        buf_free(&head);
+        err_set(&op->err, ERR_UPSTREAM_PROTOCOL, "%s: its token makes requests of over %u bytes",
+                f->upstream->name, HEAD_MAX);
+        return &S_next;
+    }
     route.proxy = f->redirects == 0 ? f->endpoint->proxy
                                     : proxyenv_for(&f->upstream->all->proxyenv, &url.origin);
     http_call_free(f->call);

@@ -258,14 +258,35 @@ const struct err *token_error(const struct token *t)
 
 /* --- the question -------------------------------------------------------------------------- */
 
+/* Sends it, unless it did not fit. */
+static bool send_whole(struct token *t, enum http_method method, struct buf *head, struct buf *form)
+{
+    bool fits = !head->failed && !form->failed;
+
+    if (fits) {
+        http_call_send(t->call, method, buf_view(head), buf_view(form));
+    }
+    if (head->len > 0) {
+        explicit_bzero(head->p, head->len);
+    }
+    if (form->len > 0) {
+        explicit_bzero(form->p, form->len);
+    }
+    buf_free(head);
+    buf_free(form);
+    return fits;
+}
+
 /* GET realm?service=…&scope=…, with Basic where there is a password. */
-static void send_get(struct token *t, const struct http_url *url)
+static bool send_get(struct token *t, const struct http_url *url)
 {
     struct slice rest = slice_str(t->scope);
     struct slice scope;
     struct buf head;
+    struct buf none;
 
     buf_init(&head, FORM_MAX);
+    buf_init(&none, 0);
     buf_str(&head, "GET ");
     buf_slice(&head, url->path.len > 0 ? url->path : slice_str("/"));
     buf_str(&head, "?");
@@ -290,13 +311,11 @@ static void send_get(struct token *t, const struct http_url *url)
         upstream_basic(t->upstream, &head);
         buf_str(&head, "\r\n");
     }
-    http_call_send(t->call, HTTP_GET, buf_view(&head), SLICE_NULL);
-    explicit_bzero(head.p, head.len);
-    buf_free(&head);
+    return send_whole(t, HTTP_GET, &head, &none);
 }
 
 /* OAuth2 refresh_token, for identity tokens. */
-static void send_post(struct token *t, const struct http_url *url)
+static bool send_post(struct token *t, const struct http_url *url)
 {
     struct buf head;
     struct buf form;
@@ -314,10 +333,7 @@ static void send_post(struct token *t, const struct http_url *url)
     buf_percent(&form, slice_str(t->scope));
     buf_str(&form, "&refresh_token=");
     buf_percent(&form, slice_str(t->upstream->identity_token));
-    http_call_send(t->call, HTTP_POST, buf_view(&head), buf_view(&form));
-    explicit_bzero(form.p, form.len);
-    buf_free(&form);
-    buf_free(&head);
+    return send_whole(t, HTTP_POST, &head, &form);
 }
 
 static const struct step *step_send(struct op *op)
@@ -326,6 +342,7 @@ static const struct step *step_send(struct op *op)
     struct http_route route = {.trust = t->upstream->trust, .public_only = t->public_only};
     struct http_url url;
     const char *why;
+    bool sent;
 
     if (!http_url_parse(slice_str(t->realm), &url, &why)) {
         return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s: its token server's URL is none: %s",
@@ -334,10 +351,10 @@ static const struct step *step_send(struct op *op)
     route.proxy = proxyenv_for(&t->upstream->all->proxyenv, &url.origin);
     t->call = http_call_new(t->upstream->all->client, op->loop, &url.origin, &route, &op->task);
     count(upstream_tokens);
-    if (t->upstream->identity_token != NULL) {
-        send_post(t, &url);
-    } else {
-        send_get(t, &url);
+    sent = t->upstream->identity_token != NULL ? send_post(t, &url) : send_get(t, &url);
+    if (!sent) {
+        return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s: token server: a question over %u bytes",
+                       t->upstream->name, FORM_MAX);
     }
     return &S_head;
 }
@@ -409,10 +426,15 @@ static const struct step *step_body(struct op *op)
     struct token *t = token_of(op);
     struct err err = {0};
     char piece[4096];
-    ssize_t n;
+    ssize_t n = 0;
 
-    while ((n = http_call_read(t->call, piece, sizeof(piece), &err)) > 0) {
+    /* An answer that never ends, and comes fast, would hold the loop: no timer fires meanwhile. */
+    while (!t->body.failed && (n = http_call_read(t->call, piece, sizeof(piece), &err)) > 0) {
         buf_append(&t->body, piece, (size_t)n);
+    }
+    if (t->body.failed) {
+        return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s: token server: answer over %u bytes",
+                       t->upstream->name, TOKEN_ANSWER_MAX);
     }
     if (n == STREAM_AGAIN) {
         return STEP_WAIT;
@@ -420,10 +442,6 @@ static const struct step *step_body(struct op *op)
     if (n < 0) {
         err_wrap(&err, "%s: token server", t->upstream->name);
         return op_fail_with(op, &err);
-    }
-    if (t->body.failed) {
-        return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s: token server: answer over %u bytes",
-                       t->upstream->name, TOKEN_ANSWER_MAX);
     }
     return take_body(t);
 }

@@ -67,7 +67,7 @@ static void *serve_connection(void *arg)
     struct connection *c = arg;
     struct registry *r = c->registry;
     char request[REQUEST_MAX];
-    char response[8192];
+    static _Thread_local char response[64 * 1024];
 
     for (int nth = 0; read_request(c->fd, request); nth++) {
         bool go_on;
@@ -303,7 +303,7 @@ static void test_plain(void)
     CHECK_INT(run->answer.total, 5);
     CHECK_STR(run->body, "lo");
     run = run_fetch(u, FETCH_BLOB, "x", 4);
-    CHECK_INT(run->err.code, ERR_UPSTREAM_PROTOCOL);
+    CHECK_INT(run->err.code, ERR_RANGE);
     run = run_fetch(u, FETCH_BLOB, "chunked", 0);
     CHECK_STR(run->body, "hello");
     CHECK_INT(run->end, 0);
@@ -405,6 +405,117 @@ static void test_token(void)
     CHECK_INT(run->err.code, ERR_UPSTREAM_REFUSED);
     CHECK_INT(requests(r), 10);
     CHECK(strstr(run->err.text, "pass") == NULL && strstr(run->err.text, "Bearer") == NULL);
+    upstreams_free(us);
+}
+
+/* --- what has no end ----------------------------------------------------------------------- */
+
+/* A flood, whose writer goes on until the other side closes: no EAGAIN ends the reading of it. */
+static void *flood(void *arg)
+{
+    struct registry *r = arg;
+    char request[REQUEST_MAX];
+    char piece[64 * 1024];
+    size_t n = 0;
+    int fd = accept(r->fd, NULL, NULL);
+
+    for (; n + 40 < sizeof(piece); n += strlen(piece + n)) {
+        strcpy(piece + n, r->tokens > 0 ? "20\r\n                                \r\n"
+                                        : "HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    if (read_request(fd, request)) {
+        const char *head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+        ignore_result(r->tokens > 0 && write(fd, head, strlen(head)) < 0);
+        while (send(fd, piece, n, MSG_NOSIGNAL) > 0) {
+        }
+    }
+    close(fd);
+    return NULL;
+}
+
+static struct registry *flood_new(pthread_t *ret_thread, bool body)
+{
+    struct registry *r = xnew(struct registry);
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    socklen_t len = sizeof(a);
+
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    r->tokens = body;
+    pthread_mutex_init(&r->lock, NULL);
+    r->fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(r->fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(r->fd, 16) == 0);
+    getsockname(r->fd, (struct sockaddr *)&a, &len);
+    r->port = ntohs(a.sin_port);
+    pthread_create(ret_thread, NULL, flood, r);
+    return r;
+}
+
+static void flood_free(struct registry *r, pthread_t thread)
+{
+    pthread_join(thread, NULL);
+    close(r->fd);
+    free(r);
+}
+
+static bool respond_realm(struct registry *r, const char *request, int nth, char *out, size_t size)
+{
+    char text[128];
+
+    (void)request;
+    (void)nth;
+    snprintf(text, sizeof(text),
+             "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:%u/token\",service=\"s\"\r\n",
+             r->other->port);
+    return answer(out, size, "401 Unauthorized", text, "");
+}
+
+static void test_floods(void)
+{
+    struct registry *r = registry_new(respond_realm);
+    pthread_t thread;
+    struct registry *interims = flood_new(&thread, false);
+    struct upstreams *us = upstreams_of(interims, NULL, NULL);
+    struct run *run = run_fetch(upstreams_at(us, 0), FETCH_BLOB, "x", 0);
+
+    CHECK_INT(run->err.code, ERR_UPSTREAM_PROTOCOL);
+    CHECK(strstr(run->err.text, "interim") != NULL);
+    upstreams_free(us);
+    flood_free(interims, thread);
+
+    r->other = flood_new(&thread, true);
+    us = upstreams_of(r, NULL, NULL);
+    run = run_fetch(upstreams_at(us, 0), FETCH_BLOB, "x", 0);
+    CHECK_INT(run->err.code, ERR_UPSTREAM_PROTOCOL);
+    CHECK(strstr(run->err.text, "token server: answer over") != NULL);
+    upstreams_free(us);
+    flood_free(r->other, thread);
+}
+
+/* A token that no request has room for: none is sent without its end. */
+static bool respond_long_token(struct registry *r, const char *request, int nth, char *out,
+                               size_t size)
+{
+    static char body[48 * 1024];
+
+    if (strstr(request, "GET /token?") == NULL) {
+        r->other = r;
+        return respond_realm(r, request, nth, out, size);
+    }
+    memset(body, 'x', sizeof(body));
+    memcpy(body, "{\"token\":\"", 10);
+    memcpy(body + sizeof(body) - 3, "\"}", 3);
+    return answer(out, size, "200 OK", "", body);
+}
+
+static void test_long_token(void)
+{
+    struct registry *r = registry_new(respond_long_token);
+    struct upstreams *us = upstreams_of(r, NULL, NULL);
+    struct run *run = run_fetch(upstreams_at(us, 0), FETCH_BLOB, "x", 0);
+
+    CHECK_INT(run->err.code, ERR_UPSTREAM_PROTOCOL);
+    CHECK_INT(requests(r), 2);
     upstreams_free(us);
 }
 
@@ -554,6 +665,8 @@ int main(void)
     test_kept_died();
     test_token();
     test_redirect();
+    test_floods();
+    test_long_token();
     test_endpoints();
     test_nobody();
     http_client_free(client);
