@@ -173,11 +173,9 @@ int ingest_open(struct ingest *in, struct store *s, const struct digest *d, uint
     if (reserve(in, size, err) == 0 && open_file(in, err) == 0 && allocate(in, err) == 0) {
         return 0;
     }
-    if (in->resumed > 0) {
-        budget_park(s->budget, parked); /* it waits on */
-        if (in->fd >= 0) {
-            ignore_result(ftruncate(in->fd, (off_t)in->resumed) < 0);
-        }
+    budget_park(s->budget, parked); /* as long as there is its record, which nobody removed */
+    if (in->resumed > 0 && in->fd >= 0) {
+        ignore_result(ftruncate(in->fd, (off_t)in->resumed) < 0);
     } else if (in->fd >= 0) {
         unlinkat(s->tree.ingest, in->name, 0);
     }

@@ -210,6 +210,28 @@ static void test_useless_parts(void)
     close_checked(s, "records without files are swept");
 }
 
+/* A part of no use, of a blob that there is no room for, is counted until it is swept, once. */
+static void test_part_without_room(void)
+{
+    size_t size = 1 * MIB;
+    struct digest d = nth_digest(6, size);
+    struct ingest in;
+    struct store *s;
+
+    store_dir_new();
+    s = store_dir_open();
+    keep_part(s, 6, size, 1000, 0);
+    keep_part(s, 7, size, 500, 0);
+    s->budget->options.max_size = 10000;
+    CHECK(ingest_open(&in, s, &d, size + 1, true, &err) < 0);
+    CHECK_INT(err.code, ERR_NO_SPACE);
+    CHECK_INT(store_bytes(s), 1500);
+    CHECK_INT(unlinkat(s->tree.ingest, ingest_file_name(&d, in.name), 0), 0);
+    sweep_run(s);
+    CHECK_NOTE(store_bytes(s) == 500, "the other's bytes are still counted");
+    close_checked(s, "parts are counted as often as they are there");
+}
+
 /* Two downloads of one digest do not write one file. */
 static void test_two_ingests(void)
 {
@@ -351,6 +373,7 @@ int main(void)
     test_sha512();
     test_resume();
     test_useless_parts();
+    test_part_without_room();
     test_two_ingests();
     test_unknown_size();
     test_misfits();
