@@ -135,6 +135,17 @@ static bool is_pending(const struct sync *y, const struct digest *d)
            bsearch(d, y->pending, y->n_pending, sizeof(*y->pending), compare_digests) != NULL;
 }
 
+/* Recorded anew by a change of this very transaction, which nobody was told of yet. */
+static bool is_recorded_anew(const struct index_txn *t, const struct digest *d)
+{
+    for (size_t i = 0; i < t->n_unsynced; i++) {
+        if (digest_equal(&t->unsynced[i], d)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void mark_apply(struct index_write *w, struct index_txn *t)
 {
     struct sync *y = container_of(w, struct sync, write);
@@ -146,7 +157,7 @@ static void mark_apply(struct index_write *w, struct index_txn *t)
         struct synced *one = &y->batch[i];
         struct blob_record b;
 
-        if (one->good && !is_pending(y, &one->digest) &&
+        if (one->good && !is_pending(y, &one->digest) && !is_recorded_anew(t, &one->digest) &&
             index_txn_get_blob(t, &one->digest, &b) == INDEX_FOUND && !b.synced &&
             b.boot == y->store->boot) {
             b.synced = true;
