@@ -284,6 +284,7 @@ static void serve_free(struct serve *s)
 {
     listeners_free(s->listeners);
     http_server_free(s->server);
+    store_quiesce(s->store); /* its writer would go on submitting to a pool that is gone */
     pool_free(s->disk);
     store_close(s->store);
     registry_free(s->registry);

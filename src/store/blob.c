@@ -91,7 +91,8 @@ static void forget_misfit(struct store *s, const struct digest *d, uint64_t size
     struct claim *claim = claim_take(s->claims, d);
     struct misfit *m;
 
-    if (claim == NULL) {
+    if (claim == NULL || !store_job_enter(s)) {
+        claim_drop(s->claims, claim);
         return;
     }
     m = xnew(struct misfit);
@@ -99,7 +100,6 @@ static void forget_misfit(struct store *s, const struct digest *d, uint64_t size
     m->claim = claim;
     m->digest = *d;
     m->size = size;
-    store_job_enter(s);
     pool_submit(s->disk, NULL, &m->job, misfit_run, misfit_done);
 }
 

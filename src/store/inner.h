@@ -56,7 +56,7 @@ struct store {
     struct recover recover;
     struct record_totals totals; /* what the index holds; of the thread that writes it */
     uint32_t pulls;              /* numbers the lines of that table; likewise */
-    atomic_bool closing;         /* nothing new begins in the background */
+    atomic_bool closing;         /* nothing new begins in the background; set under jobs_lock */
     pthread_mutex_t jobs_lock;
     pthread_cond_t jobs_none;
     unsigned jobs; /* under way; under jobs_lock */
@@ -74,8 +74,9 @@ struct index_txn {
     bool lasting; /* it changed more than uses of blobs */
 };
 
-/* Counts a job of the background, so that the store does not close under it. */
-void store_job_enter(struct store *s);
+/* Counts a job of the background, so that the store does not close under it; false: it closes, and
+ * the disk pool may be gone. */
+bool store_job_enter(struct store *s) MUST_CHECK;
 void store_job_leave(struct store *s);
 /* Runs job->run(s) on the disk pool unless it runs already; false: it does, or the store closes. */
 bool store_job_start(struct store *s, struct store_job *job);

@@ -6,11 +6,15 @@
 #include "store/sync.h"
 #include "store/writer.h"
 
-void store_job_enter(struct store *s)
+bool store_job_enter(struct store *s)
 {
+    bool open;
+
     pthread_mutex_lock(&s->jobs_lock);
-    s->jobs++;
+    open = !atomic_load(&s->closing);
+    s->jobs += open;
     pthread_mutex_unlock(&s->jobs_lock);
+    return open;
 }
 
 void store_job_leave(struct store *s)
@@ -43,10 +47,13 @@ static void job_done(struct job *j)
 
 bool store_job_start(struct store *s, struct store_job *job)
 {
-    if (atomic_load(&s->closing) || atomic_exchange(&job->busy, true)) {
+    if (!store_job_enter(s)) {
         return false;
     }
-    store_job_enter(s);
+    if (atomic_exchange(&job->busy, true)) {
+        store_job_leave(s);
+        return false;
+    }
     pool_submit(s->disk, NULL, &job->job, job_run, job_done);
     return true;
 }

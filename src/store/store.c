@@ -96,6 +96,19 @@ struct store *store_open(const struct store_options *options, struct err *err)
     return s;
 }
 
+void store_quiesce(struct store *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&s->jobs_lock);
+    atomic_store(&s->closing, true);
+    while (s->jobs > 0) {
+        pthread_cond_wait(&s->jobs_none, &s->jobs_lock);
+    }
+    pthread_mutex_unlock(&s->jobs_lock);
+}
+
 void store_close(struct store *s)
 {
     struct err err;
@@ -103,12 +116,7 @@ void store_close(struct store *s)
     if (s == NULL) {
         return;
     }
-    atomic_store(&s->closing, true);
-    pthread_mutex_lock(&s->jobs_lock);
-    while (s->jobs > 0) {
-        pthread_cond_wait(&s->jobs_none, &s->jobs_lock);
-    }
-    pthread_mutex_unlock(&s->jobs_lock);
+    store_quiesce(s);
     writer_stop(s);
     sync_finish(s->sync);
     backup_finish(s->backup);

@@ -18,16 +18,20 @@ struct store_options {
     unsigned max_percent; /* of what Larder holds plus what is free; 0: max_size counts */
     uint64_t min_free;
     unsigned min_free_percent; /* of the same; 0: min_free counts */
-    struct pool *disk;         /* where blocking work goes; outlives the store */
+    struct pool *disk;         /* where blocking work goes; not freed before store_quiesce() */
 };
 
 /* Opens or creates the data directory: takes the lock (one server a directory), opens the index
  * (rebuilt from its copy or the blobs where it cannot be read), cleans up after a crash. Blocks;
  * logs progress where it takes long. NULL: *err names the thing, the cause and the remedy. */
 struct store *store_open(const struct store_options *options, struct err *err) MUST_CHECK;
-/* Commits what is queued, syncs what was pulled, writes index.bak, marks the clean stop, lets go of
- * the lock. Blocks. Nobody uses the store any more; done() of changes that were under way runs
- * where their loop still does. */
+/* Begins nothing more of the store's own on the disk pool, and waits for the end of what is there:
+ * the pool may then be freed, with the work of others that still uses the store, and the store be
+ * closed after it. Blocks. NULL is allowed. */
+void store_quiesce(struct store *s);
+/* Quiesces, commits what is queued, syncs what was pulled, writes index.bak, marks the clean stop,
+ * lets go of the lock. Blocks. Nobody uses the store any more; done() of changes that were under
+ * way runs where their loop still does. */
 void store_close(struct store *s);
 
 /* The pool that blocking work goes to. */

@@ -75,7 +75,7 @@ static void test_again_meanwhile(void)
     y = s->sync;
     CHECK_INT(blob_add(s, 5, 1000, false, &e), 0);
     CHECK_INT(blob_add(s, 6, 1000, false, &e), 0);
-    atomic_store(&s->closing, true); /* the writer starts nothing by itself */
+    store_quiesce(s); /* the writer starts nothing by itself */
     CHECK_INT(change(s, noop, NULL, &e), 0);
     writer_stop(s);
     batch_begin(y);
@@ -89,6 +89,70 @@ static void test_again_meanwhile(void)
     CHECK(is_synced(s, 5));
     atomic_store(&s->closing, false);
     writer_start(s);
+    store_close(s);
+}
+
+static void put_then_mark(struct index_txn *t, void *arg)
+{
+    struct sync *y = arg;
+    struct digest d = nth_digest(8, 1000);
+    struct blob_record b = {.size = 1000};
+
+    index_put_blob(t, &d, &b);
+    mark_apply(&y->write, t);
+}
+
+/* The same, where the mark and the new record share a transaction. */
+static void test_again_in_group(void)
+{
+    struct change c = {.write.apply = change_apply, .f = put_then_mark};
+    struct store *s;
+    struct sync *y;
+
+    store_dir_new();
+    s = store_dir_open();
+    y = s->sync;
+    c.arg = y;
+    CHECK_INT(blob_add(s, 8, 1000, false, &e), 0);
+    store_quiesce(s);
+    CHECK_INT(change(s, noop, NULL, &e), 0);
+    writer_stop(s);
+    batch_begin(y);
+    sync_batch(s, y->batch, y->n_batch);
+    CHECK_INT(writer_apply(s, &c.write, &e), 0);
+    batch_end(y);
+    CHECK(!is_synced(s, 8));
+    sync_finish(y);
+    CHECK(is_synced(s, 8));
+    atomic_store(&s->closing, false);
+    writer_start(s);
+    store_close(s);
+}
+
+/* Once it is quiet, the pool may go first. */
+static void test_quiesce(void)
+{
+    struct digest d = nth_digest(9, 1000);
+    struct store_options options;
+    struct store *s;
+
+    store_dir_new();
+    options = store_dir_options();
+    options.disk = pool_new("disk", 2);
+    s = store_open(&options, &e);
+    CHECK(s != NULL);
+    CHECK_INT(blob_add(s, 9, 1000, false, &e), 0);
+    CHECK_INT(blob_add(s, 10, 1000, false, &e), 0);
+    CHECK_INT(tree_remove(&s->tree, &d), 0);
+    store_quiesce(s);
+    pool_free(options.disk);
+    CHECK_INT(change(s, make_due, s->sync, &e), 0); /* the writer looks for what is due */
+    CHECK_INT(change(s, noop, NULL, &e), 0);
+    CHECK(store_open_blob(s, &d, 1000, &e) < 0);
+    CHECK(!store_job_start(s, &s->sync->job));
+    store_close(s);
+    s = store_dir_open();
+    CHECK_NOTE(is_synced(s, 10), "at the close");
     store_close(s);
 }
 
@@ -112,7 +176,9 @@ int main(void)
     log_setup(LOG_ERROR, false);
     test_batch();
     test_again_meanwhile();
+    test_again_in_group();
     test_gone();
+    test_quiesce();
     store_dir_join_pool();
     return tap_done();
 }
