@@ -1,6 +1,4 @@
 """What outlives the process: blobs, tags, and the part of a download that had come."""
-import os
-
 import pytest
 
 from registry import noise
