@@ -75,7 +75,7 @@ static enum flight_state flight_look(struct flight_ticket *t)
     if (state == FLIGHT_FAILED || (state == FLIGHT_OPENING && ticket_refused(t))) {
         return FLIGHT_FAILED;
     }
-    if (state == FLIGHT_OPENING) {
+    if (state == FLIGHT_OPENING || (state == FLIGHT_READY && atomic_load(&f->stopping))) {
         return FLIGHT_OPENING;
     }
     if (ticket_is_stranger(t)) {

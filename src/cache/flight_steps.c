@@ -309,9 +309,21 @@ static bool flight_unwanted(struct flight *f)
     return !flight_orphan_admit(f);
 }
 
+/* Says that it stops, then looks once more: a ticket counts itself, then looks whether it stops.
+ * False: somebody came. */
+static bool flight_stop(struct flight *f)
+{
+    atomic_store(&f->stopping, true);
+    if (atomic_load(&f->interest) == 0) {
+        return true;
+    }
+    atomic_store(&f->stopping, false);
+    bell_ring(&f->bell);
+    return false;
+}
+
 static const struct step *step_unwanted(struct flight *f)
 {
-    f->stopping = true;
     return op_fail(&f->op, ERR_CLIENT_GONE, "nobody waits for it any more");
 }
 
@@ -320,7 +332,7 @@ static const struct step *step_body(struct op *op)
     struct flight *f = flight_of(op);
     struct err err = {0};
 
-    if (flight_unwanted(f)) {
+    if (flight_unwanted(f) && flight_stop(f)) {
         return step_unwanted(f);
     }
     switch (flight_move(f, &err)) {
@@ -425,7 +437,7 @@ static const struct step *step_pause(struct op *op)
 {
     struct flight *f = flight_of(op);
 
-    if (flight_unwanted(f)) {
+    if (flight_unwanted(f) && flight_stop(f)) {
         return step_unwanted(f);
     }
     return f->paused ? STEP_WAIT : &S_fetch;
@@ -588,7 +600,7 @@ static const struct step *step_failed(struct op *op)
     if (!flight_settled(f) || f->checkpoint.busy) {
         return STEP_WAIT;
     }
-    if (!f->stopping && !atomic_load(&f->rejoin)) {
+    if (!atomic_load(&f->stopping) && !atomic_load(&f->rejoin)) {
         count(flights_failed);
         log_event(LOG_WARN, "flight.failed", "%s", op->err.text);
     }
@@ -660,7 +672,7 @@ static const struct step *step_give_up(struct op *op)
         pthread_mutex_lock(&f->lock);
         f->err = op->err;
         pthread_mutex_unlock(&f->lock);
-        if (f->stopping) {
+        if (atomic_load(&f->stopping)) {
             atomic_store(&f->rejoin, true);
         }
         flight_publish(f, FLIGHT_FAILED);

@@ -62,6 +62,8 @@ struct flight {
     _Atomic uint64_t switch_at; /* from here on they are in the memory window; NOWHERE: none */
     atomic_bool rejoin;         /* failed in a way that another join may heal */
     atomic_uint interest;       /* tickets */
+    atomic_bool stopping;       /* nobody wants it: the partial is kept. Who comes now waits for
+                                   its end and joins anew */
     /* Whose credential the bytes come by; NULL: nobody's. Set before READY. */
     const struct upstream *private_to;
     int fd;        /* set before READY */
@@ -82,7 +84,6 @@ struct flight {
     struct job job; /* opening, committing, keeping: one at a time */
     bool job_done;
     struct err job_err;
-    bool stopping; /* nobody wants it: the partial is kept */
     struct ingest ingest;
     bool stored; /* there is an ingest file */
     struct fetch *fetch;
