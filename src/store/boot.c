@@ -5,9 +5,10 @@
 #include "base/file.h"
 #include "base/sha.h"
 
-#include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 uint64_t boot_random(void)
 {
@@ -19,20 +20,19 @@ uint64_t boot_random(void)
     return n;
 }
 
+/* Not by file_read(): such a file says of itself that it has no bytes. */
 uint64_t boot_id(void)
 {
+    _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     unsigned char hash[SHA_MAX];
-    char *text = NULL;
-    struct err err;
+    char text[64];
+    ssize_t n = fd < 0 ? -1 : file_pread_all(fd, text, sizeof(text), 0);
     uint64_t id;
-    size_t n;
 
-    if (file_read("/proc/sys/kernel/random/boot_id", 4096, &text, &n, &err) < 0 || n == 0) {
-        free(text);
+    if (n <= 0) {
         return boot_random() | 1;
     }
-    sha_of(SHA_256, text, n, hash);
-    free(text);
+    sha_of(SHA_256, text, (size_t)n, hash);
     memcpy(&id, hash, sizeof(id));
     return id | 1;
 }

@@ -420,8 +420,9 @@ static void *flood(void *arg)
     int fd = accept(r->fd, NULL, NULL);
 
     for (; n + 40 < sizeof(piece); n += strlen(piece + n)) {
-        strcpy(piece + n, r->tokens > 0 ? "20\r\n                                \r\n"
-                                        : "HTTP/1.1 100 Continue\r\n\r\n");
+        snprintf(piece + n, sizeof(piece) - n, "%s",
+                 r->tokens > 0 ? "20\r\n                                \r\n"
+                               : "HTTP/1.1 100 Continue\r\n\r\n");
     }
     if (read_request(fd, request)) {
         const char *head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

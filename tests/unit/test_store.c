@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/boot.h"
 #include "store/check.h"
 #include "store/sweep.h"
 
@@ -365,9 +366,18 @@ static void test_trust(void)
     close_checked(s, "a blob that was hashed again");
 }
 
+static void test_boot(void)
+{
+    uint64_t id = boot_id();
+
+    CHECK(id != 0);
+    CHECK_NOTE(boot_id() == id, "the same for all processes until the machine is started again");
+}
+
 int main(void)
 {
     log_setup(LOG_ERROR, false);
+    test_boot();
     test_round_trip();
     test_again();
     test_sha512();
