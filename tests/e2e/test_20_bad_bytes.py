@@ -21,6 +21,7 @@ def spoil(data, offset):
 
 def check_nothing_kept(lar):
     """No blob, and no part of one that a later download would go on with."""
+    lar.wait(lambda: lar.counter("flights_open") == 0, "all flights have ended")
     assert lar.kept() == set() and lar.ingests() == []
     assert lar.counter("blobs_stored") == 0
 
@@ -188,7 +189,7 @@ def test_two_upstreams_one_of_them_wrong(registry, larder):
     other = Registry()
     try:
         lar = larder(upstreams={"docker.io": registry.url, "ghcr.io": other.url})
-        for data in (SMALL, LARGE):
+        for landed, data in enumerate((SMALL, LARGE), 1):
             digest = registry.add_blob(REPO, data)
             other.add_blob("a/x", data)
             rule = registry.on("GET", digest).corrupt(9).always()
@@ -205,6 +206,7 @@ def test_two_upstreams_one_of_them_wrong(registry, larder):
                 check_held_back([reply], spoil(data, 9))
             reply = lar.get("/v2/ghcr.io/a/x/blobs/" + digest)
             assert reply.complete and reply.body == data
+            lar.wait_counter("flights_landed", landed)
             assert lar.get(path_of(digest)).body == data
     finally:
         other.stop()
