@@ -1,6 +1,7 @@
 """Processes: starting them so that none outlives us, and what they use of CPU and memory."""
 import ctypes
 import os
+import random
 import select
 import signal
 import socket
@@ -34,9 +35,15 @@ def stop(process, how=signal.SIGTERM, patience=15):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has, below those that the kernel gives to others while we start."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def pause(seconds):
@@ -49,9 +56,10 @@ def wait_for_port(port, process, patience=20):
         if process.poll() is not None:
             raise RuntimeError(f"{process.args[0]} ended with {process.returncode} at start")
         with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return
+            answered = s.connect_ex(("127.0.0.1", port)) == 0
         pause(0.005)
+        if answered and process.poll() is None:  # else it was somebody else's port
+            return
     raise RuntimeError(f"{process.args[0]} does not listen")
 
 

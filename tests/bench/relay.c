@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -582,6 +583,9 @@ int main(int argc, char **argv)
     wire_init(&g.up);
     wire_init(&g.down);
     signal(SIGPIPE, SIG_IGN);
+    /* A link does not slow down because the machine is busy. Where this is refused, a run that
+     * was disturbed is seen by what was lost. */
+    (void)!setpriority(PRIO_PROCESS, 0, -19);
     g.epoll = epoll_create1(EPOLL_CLOEXEC);
     start_listening(port);
     watch(g.listener, (struct pipe *)&g.listener, EPOLLIN);
