@@ -60,8 +60,11 @@ struct pool *pool_new(const char *name, unsigned threads)
     pthread_cond_init(&p->more, NULL);
     list_init(&p->jobs);
     p->n_threads = threads;
-    /* Signals are the main thread's. */
+    /* Signals are the main thread's, but for what a thread does to itself: blocked, that would end
+     * the process without a word from a handler. */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (unsigned i = 0; i < threads; i++) {
         int failed = pthread_create(&p->threads[i], NULL, pool_thread, p);

@@ -12,6 +12,7 @@
 /* Owner: budget.handed. */
 struct handed {
     struct map_node node;
+    struct list in_all;
     struct digest digest;
     uint64_t size;
     uint64_t backed;
@@ -25,32 +26,21 @@ struct budget *budget_new(const struct store_options *options, int dir_fd)
     b->dir_fd = dir_fd;
     pthread_mutex_init(&b->lock, NULL);
     map_init(&b->handed);
+    list_init(&b->all_handed);
     return b;
-}
-
-static void collect(struct map_node *node, void *arg)
-{
-    struct map_node **first = arg;
-
-    node->next = *first; /* the table is on its way out */
-    *first = node;
 }
 
 void budget_free(struct budget *b)
 {
-    struct map_node *first = NULL;
+    struct list *node;
 
     if (b == NULL) {
         return;
     }
-    map_each(&b->handed, collect, &first);
-    map_fini(&b->handed);
-    while (first != NULL) {
-        struct map_node *next = first->next;
-
-        free(container_of(first, struct handed, node));
-        first = next;
+    while ((node = list_pop(&b->all_handed)) != NULL) {
+        free(container_of(node, struct handed, in_all));
     }
+    map_fini(&b->handed);
     pthread_mutex_destroy(&b->lock);
     free(b);
 }
@@ -197,6 +187,7 @@ static void unhand(struct budget *b, const struct digest *d)
     }
     h = container_of(node, struct handed, node);
     map_remove(&b->handed, node);
+    list_remove(&h->in_all);
     settle(b, h->size, h->backed);
     free(h);
 }
@@ -211,6 +202,7 @@ void budget_hand(struct budget *b, const struct digest *d, uint64_t size, uint64
     pthread_mutex_lock(&b->lock);
     unhand(b, d);
     map_insert(&b->handed, digest_hash(d), &h->node);
+    list_append(&b->all_handed, &h->in_all);
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -9,6 +9,7 @@
 #ifndef STORE_BUDGET_H
 #define STORE_BUDGET_H
 
+#include "base/list.h"
 #include "base/map.h"
 #include "store/record.h"
 
@@ -26,6 +27,7 @@ struct budget {
     uint64_t since;    /* reserved since the disk was asked */
     uint64_t asked_ms; /* when that was; 0: never */
     uint64_t free;     /* what it then said, less what was reserved and not written */
+    struct list all_handed;
     struct map handed; /* reservations of blobs that are being recorded, by digest */
 };
 

@@ -1,6 +1,7 @@
 /* store/claim.c - a set of digests under a lock. */
 #include "store/claim.h"
 
+#include "base/list.h"
 #include "base/map.h"
 
 #include <pthread.h>
@@ -9,12 +10,14 @@
 /* Owner: the claims. */
 struct claim {
     struct map_node node;
+    struct list in_all;
     struct digest digest;
 };
 
 struct claims {
     pthread_mutex_t lock;
     struct map map;
+    struct list all;
 };
 
 struct claims *claims_new(void)
@@ -23,7 +26,15 @@ struct claims *claims_new(void)
 
     pthread_mutex_init(&c->lock, NULL);
     map_init(&c->map);
+    list_init(&c->all);
     return c;
+}
+
+void claims_clear(struct claims *c)
+{
+    while (!list_empty(&c->all)) {
+        claim_drop(c, container_of(c->all.next, struct claim, in_all));
+    }
 }
 
 void claims_free(struct claims *c)
@@ -31,6 +42,7 @@ void claims_free(struct claims *c)
     if (c == NULL) {
         return;
     }
+    claims_clear(c);
     map_fini(&c->map);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -53,6 +65,7 @@ struct claim *claim_take(struct claims *c, const struct digest *d)
         claim = xnew(struct claim);
         claim->digest = *d;
         map_insert(&c->map, hash, &claim->node);
+        list_append(&c->all, &claim->in_all);
     }
     pthread_mutex_unlock(&c->lock);
     return claim;
@@ -65,6 +78,7 @@ void claim_drop(struct claims *c, struct claim *claim)
     }
     pthread_mutex_lock(&c->lock);
     map_remove(&c->map, &claim->node);
+    list_remove(&claim->in_all);
     pthread_mutex_unlock(&c->lock);
     free(claim);
 }

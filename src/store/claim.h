@@ -13,8 +13,9 @@ struct claims;
 struct claim;
 
 struct claims *claims_new(void);
-/* None is left. */
 void claims_free(struct claims *c);
+/* Ends them all: whoever had one is never heard of again. */
+void claims_clear(struct claims *c);
 
 /* NULL: another has it. Any thread. */
 struct claim *claim_take(struct claims *c, const struct digest *d);

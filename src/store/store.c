@@ -119,6 +119,8 @@ void store_close(struct store *s)
     store_quiesce(s);
     writer_stop(s);
     sync_finish(s->sync);
+    claims_clear(s->claims);
+    sweep_run(s);
     backup_finish(s->backup);
     if (recover_finish(s, &err) < 0) {
         log_event(LOG_WARN, "store.stop", "the stop does not count as clean: %s", err.text);

@@ -84,7 +84,7 @@ static bool is_useless(struct store *s, const struct digest *d, const char *name
 }
 
 /* What nobody writes and nobody will take up goes: the record first, then the file. It is claimed
- * only then, and looked at again: a download that comes for a useful part must not find it taken. */
+ * only then, and looked at again: a download that comes for a useful part must find it free. */
 static void sweep_digest(struct store *s, const struct digest *d)
 {
     char name[INGEST_NAME_MAX];
@@ -123,14 +123,14 @@ static bool digest_of_name(const char *name, struct digest *ret)
     return digest_parse(slice_str(text), ret);
 }
 
-/* A file of a name of its own, of this process: somebody writes it. */
-static bool is_of_session(const struct store *s, const char *name)
+/* A file of a name of its own, of this process: somebody writes it, unless the store closes. */
+static bool is_written(const struct store *s, const char *name)
 {
     const char *dot = strchr(name, '.');
     char mark[16];
 
     snprintf(mark, sizeof(mark), ".%08" PRIx32 "-", s->session);
-    return dot != NULL && strncmp(dot, mark, strlen(mark)) == 0;
+    return !atomic_load(&s->closing) && dot != NULL && strncmp(dot, mark, strlen(mark)) == 0;
 }
 
 static void sweep_name(struct store *s, const char *name)
@@ -139,7 +139,7 @@ static void sweep_name(struct store *s, const char *name)
 
     if (digest_of_name(name, &d)) {
         sweep_digest(s, &d);
-    } else if (name[0] != '.' && !is_of_session(s, name)) {
+    } else if (name[0] != '.' && !is_written(s, name)) {
         unlinkat(s->tree.ingest, name, 0); /* a folder stays: it is not ours */
     }
 }

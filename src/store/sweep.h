@@ -1,8 +1,8 @@
 /*
  * store/sweep.h - ingest/ is kept to what is being written and what may be taken up again.
  *
- * At start and every hour: files that no ingest writes and no fresh partial record names are
- * removed, and so are the records of partial files that are too old, too short or gone.
+ * At start, every hour and at the end: files that no ingest writes and no fresh partial record
+ * names are removed, and so are the records of partial files that are too old, too short or gone.
  */
 #ifndef STORE_SWEEP_H
 #define STORE_SWEEP_H

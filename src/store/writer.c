@@ -239,7 +239,9 @@ void writer_start(struct store *s)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w->more, &attr);
     pthread_condattr_destroy(&attr);
-    sigfillset(&all);
+    sigfillset(&all); /* as threads of a pool */
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&w->thread, NULL, writer_thread, w);
     assert(failed == 0);

@@ -264,6 +264,32 @@ static void test_two_ingests(void)
     free(bytes);
 }
 
+/* Downloads that were under way when the program ended leave what was noted of them, no more. */
+static void test_abandoned(void)
+{
+    struct part p = {nth_digest(20, 5000), {.size = 5000, .stored = 1000, .state_len = 1}};
+    struct digest other = nth_digest(21, 5000);
+    unsigned char bytes[2000] = {0};
+    struct ingest in[3];
+    struct store *s;
+
+    store_dir_new();
+    s = store_dir_open();
+    p.record.touched = clock_wall_s();
+    CHECK_INT(ingest_open(&in[0], s, &p.digest, 5000, false, &err), 0);
+    CHECK_INT(ingest_open(&in[1], s, &p.digest, 5000, false, &err), 0);
+    CHECK_INT(ingest_open(&in[2], s, &other, 5000, false, &err), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_INT(ingest_write(&in[i], bytes, sizeof(bytes), 0, &err), 0);
+        close(in[i].fd);
+    }
+    CHECK_INT(change(s, part_put, &p, &err), 0);
+    store_close(s);
+    s = store_dir_open();
+    CHECK_INT(store_bytes(s), 1000);
+    close_checked(s, "after downloads that nobody ended");
+}
+
 static void test_unknown_size(void)
 {
     size_t size = 9 * MIB;
@@ -385,6 +411,7 @@ int main(void)
     test_useless_parts();
     test_part_without_room();
     test_two_ingests();
+    test_abandoned();
     test_unknown_size();
     test_misfits();
     test_trust();

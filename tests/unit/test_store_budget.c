@@ -129,6 +129,7 @@ static void test_handing(void)
     budget_unhand(b, &d);
     CHECK(!budget_is_owed(b));
     budget_hand(b, &d, 0, 0);
+    budget_hand(b, &other, 0, 0);
     budget_free(b); /* frees what was never recorded */
 }
 
