@@ -237,6 +237,11 @@ static void on_timer(struct timer *t)
 {
     struct http_conn *c = container_of(t, struct http_conn, timer);
 
+    if (c->state == CONN_PROVE) {
+        c->state = CONN_FLUSH;
+        loop_defer(c->home->loop, &c->task);
+        return;
+    }
     if (c->state == CONN_HEAD && c->at < c->end) {
         conn_refuse(c, 408, "the head of the request did not arrive in time");
         loop_defer(c->home->loop, &c->task);
@@ -388,6 +393,47 @@ static bool pump_exchange(struct http_conn *c)
 
 /* --- after it ------------------------------------------------------------------------------ */
 
+/* The response that waited gives way to a refusal. */
+static void prove_failed(struct http_conn *c)
+{
+    count(requests_bad);
+    out_free(c);
+    c->keep = false;
+    c->exchange->pub.status = 400;
+    reply_refusal(c, 400, "the body is not in chunks as Transfer-Encoding says");
+}
+
+static bool pump_prove(struct http_conn *c)
+{
+    char ignored[8192];
+    ssize_t n = body_read(c, ignored, sizeof(ignored));
+
+    if (n == STREAM_AGAIN) {
+        if (!timer_is_set(&c->timer)) {
+            timer_set(&c->timer, PROVE_MS);
+        }
+        return false;
+    }
+    if (n == STREAM_FAILED && !c->body.bad) {
+        conn_lost(c);
+        return false;
+    }
+    if (n > 0) {
+        c->skipped += (uint64_t)n;
+    }
+    if (n > 0 && c->skipped <= SKIP_MAX) {
+        return true;
+    }
+    if (c->body.bad) {
+        prove_failed(c);
+    } else if (n > 0) {
+        c->keep = false; /* more is to come than is worth skipping */
+    }
+    timer_clear(&c->timer);
+    c->state = CONN_FLUSH;
+    return true;
+}
+
 static bool pump_flush(struct http_conn *c)
 {
     switch (out_flush(c, false)) {
@@ -442,6 +488,8 @@ static bool pump(struct http_conn *c)
         return pump_head(c);
     case CONN_EXCHANGE:
         return pump_exchange(c);
+    case CONN_PROVE:
+        return pump_prove(c);
     case CONN_FLUSH:
         return pump_flush(c);
     case CONN_SKIP:

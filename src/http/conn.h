@@ -1,11 +1,13 @@
 /*
  * http/conn.h - a connection of a client, as the files of the server share it. For nobody else.
  *
- *   HEAD -> EXCHANGE -> FLUSH -> [SKIP] -> HEAD …
+ *   HEAD -> EXCHANGE -> [PROVE] -> FLUSH -> [SKIP] -> HEAD …
  *     any of them -> LINGER -> DEAD, or straight to DEAD
  *
  * HEAD       waits for a request or for the rest of its head
  * EXCHANGE   a handler has the exchange
+ * PROVE      the response is complete and waits for the chunks of a body that the handler did not
+ *            read: where they are none, the request was none, and 400 takes its place
  * FLUSH      the response is complete; what the socket did not take yet goes out
  * SKIP       the response is out; the rest of the request's body goes by
  * LINGER     our side is ended; what the client still sends goes by until it closes too
@@ -28,6 +30,8 @@
 #define SKIP_MAX (256u * 1024)
 /* How long a refused client may take to read why. */
 #define LINGER_MS 2000u
+/* How long a response waits for a further byte of the chunks that it does not need. */
+#define PROVE_MS 2000u
 /* A client that ended its sending side may be waiting for its answer or be gone, which TCP does not
  * tell; where it takes no byte for so long it counts as gone. */
 #define HALF_CLOSED_MS 5000u
@@ -36,7 +40,15 @@
 /* Freed buffers, and exchanges, that a loop keeps. */
 #define SPARES_MAX 128
 
-enum conn_state { CONN_HEAD, CONN_EXCHANGE, CONN_FLUSH, CONN_SKIP, CONN_LINGER, CONN_DEAD };
+enum conn_state {
+    CONN_HEAD,
+    CONN_EXCHANGE,
+    CONN_PROVE,
+    CONN_FLUSH,
+    CONN_SKIP,
+    CONN_LINGER,
+    CONN_DEAD,
+};
 
 /* Pieces of one size, freed ones first. Thread: one loop's. */
 struct spares {

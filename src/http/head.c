@@ -482,6 +482,11 @@ enum http_parsed http_parse_request(struct http_parse *p, struct slice in, struc
     if (ret->minor == 1 && !r.has_host) {
         return refuse(err, ERR_BAD_REQUEST, "no Host");
     }
+    if ((ret->method == HTTP_GET || ret->method == HTTP_HEAD) &&
+        (ret->framing == HTTP_BODY_CHUNKED || ret->length > 0)) {
+        /* No client of ours sends one, and it means nothing (RFC 9110 9.3.1) but to smugglers. */
+        return refuse(err, ERR_BAD_REQUEST, "GET and HEAD take no body");
+    }
     if (authority.p != NULL) {
         ret->host = authority;
     }

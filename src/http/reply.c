@@ -201,6 +201,16 @@ static void reply_begin(struct exchange *x, int status, uint64_t length, struct 
 
 /* --- whole replies ------------------------------------------------------------------------- */
 
+/* Whether the chunks of a body that nobody read come first: whoever sends what is none gets 400,
+ * whatever the handler says. Not of a client that may wait for the response before it sends. */
+static bool reply_proves(const struct http_conn *c)
+{
+    const struct http_body *b = &c->body;
+
+    return b->framing == HTTP_BODY_CHUNKED && !b->ended && !b->bad &&
+           !(b->expected && c->at == c->end) && out_pending(c) == 0;
+}
+
 /* Sends what it can of four pieces, of which the last is the body, and keeps the rest. */
 static void reply_send(struct http_conn *c, struct iovec iov[4])
 {
@@ -208,7 +218,7 @@ static void reply_send(struct http_conn *c, struct iovec iov[4])
     size_t sent = 0;
     ssize_t n = 0;
 
-    if (out_pending(c) == 0) {
+    if (c->state == CONN_FLUSH && out_pending(c) == 0) {
         n = stream_writev(&c->stream, iov, iov[3].iov_len > 0 ? 4 : 3, false);
     }
     if (n == STREAM_FAILED) {
@@ -230,10 +240,10 @@ static void reply_send(struct http_conn *c, struct iovec iov[4])
 /* The handler is done with it. */
 static void reply_over(struct http_conn *c)
 {
-    if (c->state != CONN_FLUSH) {
+    if (c->state != CONN_FLUSH && c->state != CONN_PROVE) {
         return; /* lost on the way */
     }
-    if (out_pending(c) == 0) {
+    if (c->state == CONN_FLUSH && out_pending(c) == 0) {
         conn_answered(c);
     } else if (!c->running) {
         loop_defer(c->home->loop, &c->task);
@@ -264,7 +274,7 @@ static void reply_whole(struct http_exchange *pub, int status, struct slice head
     }
     assert(x->framing == REPLY_NO_BODY || body.len == length);
     pub->owner = NULL;
-    c->state = CONN_FLUSH;
+    c->state = reply_proves(c) ? CONN_PROVE : CONN_FLUSH;
     set_iov(&iov[0], lines.start, lines.start_len);
     set_iov(&iov[1], headers.p, headers.len);
     set_iov(&iov[2], lines.end, lines.end_len);

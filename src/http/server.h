@@ -94,7 +94,8 @@ void http_abort(struct http_exchange *x);
 
 /* Reads the request's body, decoded: count > 0, 0 at its end, STREAM_AGAIN, STREAM_FAILED (bad
  * framing, client gone). Sends "100 Continue" first where that was asked. What is not read when the
- * exchange ends is skipped up to 256 KiB, beyond which the connection is closed. */
+ * exchange ends is skipped up to 256 KiB, beyond which the connection is closed; where it comes in
+ * chunks, an http_reply() goes out behind them, and 400 in its place where they are none. */
 ssize_t http_read_body(struct http_exchange *x, void *p, size_t n) MUST_CHECK;
 
 #endif

@@ -40,6 +40,10 @@ BAD = {
     "folded": b"GET /v2/ HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n",
     "bare CR": b"GET /v2/ HTTP/1.1\r\nHost: x\r\nX-A: b\rc\r\n\r\n",
     "space in target": b"GET /v2/ x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "HEAD with a body": b"HEAD /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+    "HEAD with chunks": b"HEAD /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        b"5\r\nhello\r\n0\r\n\r\n",
+    "GET with a body": b"GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
     "no version": b"GET /v2/\r\nHost: x\r\n\r\n",
 }
 BAD_CHUNKS = {
@@ -75,21 +79,34 @@ def test_refused_and_closed(lar, name):
 
 
 @pytest.mark.parametrize("name", BAD_CHUNKS)
-def test_bad_chunks(lar, name):
-    head = b"POST /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+@pytest.mark.parametrize("target", ["POST /v2/", "PUT /v2/x/manifests/latest"])
+def test_bad_chunks(lar, name, target):
+    """400, though the request would be refused for itself: its body must become no request."""
+    head = target.encode() + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     got, closed = lar.raw(head + BAD_CHUNKS[name] + SECOND)
-    # The request is refused by itself; its body is what must not become another request.
-    assert got.count(b"HTTP/1.1 ") == 1 and closed, got
+    assert got.startswith(b"HTTP/1.1 400 "), got
+    assert got.count(b"HTTP/1.1 ") == 1 and closed
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_body_is_skipped(lar, method):
-    ask = f"{method} /v2/ HTTP/1.1\r\nHost: x\r\n".encode()
-    chunked = b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nTrailer: x\r\n\r\n"
-    for body in b"Content-Length: 5\r\n\r\nhello", chunked:
-        got, _ = lar.raw(ask + body + PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        assert got.count(b"HTTP/1.1 ") == 2, got
-        assert got.endswith(b"\r\n\r\n{}")
+@pytest.mark.parametrize("target, status", [
+    ("POST /v2/", b"405"), ("PUT /v2/x/manifests/1", b"403"), ("DELETE /v2/x/manifests/1", b"405")])
+@pytest.mark.parametrize("body", [
+    b"Content-Length: 5\r\n\r\nhello",
+    b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nTrailer: x\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n5;" + b"b" * 250 + b"\r\nhello\r\n00\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n10000\r\n" + b"x" * 65536 + b"\r\n0\r\n\r\n",
+], ids=["length", "chunks", "extension", "large"])
+def test_body_is_skipped(lar, target, status, body):
+    ask = target.encode() + b" HTTP/1.1\r\nHost: x\r\n"
+    got, _ = lar.raw(ask + body + PING.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert got.startswith(b"HTTP/1.1 " + status) and got.count(b"HTTP/1.1 ") == 2, got
+    assert got.endswith(b"\r\n\r\n{}")
+
+
+def test_length_of_nothing_is_no_body(lar):
+    ask = PING.replace(b"\r\n\r\n", b"\r\nContent-Length: 0\r\n\r\n")
+    got, _ = lar.raw(ask + ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert got.count(b"HTTP/1.1 200 ") == 2
 
 
 def test_pipelined_and_in_order(lar):

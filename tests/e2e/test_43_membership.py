@@ -11,6 +11,7 @@ def test_another_repository_has_to_be_vouched_for(registry, larder):
     digest = registry.add_blob("library/x", DATA)
     lar = larder(upstreams={"docker.io": registry.url})
     lar.get("/v2/library/x/blobs/" + digest)
+    lar.wait_counter("flights_landed", 1)
     assert lar.get("/v2/library/y/blobs/" + digest).status == 404
     registry.add_blob("library/z", DATA)
     reply = lar.get("/v2/library/z/blobs/" + digest)

@@ -494,6 +494,47 @@ static void test_bad_bodies(void)
     client_close(fd);
 }
 
+/* A handler that reads nothing answers what is no request all the same, and is not heard. */
+static void test_bad_chunks_that_nobody_reads(void)
+{
+    static const char *const CHUNKS[] = {"0x5\r\nhello\r\n0\r\n\r\n", "5 junk\r\n", "-0\r\n\r\n",
+                                         "5\r\nhello0\r\n\r\n", "3\nabc\n0\n\n"};
+
+    for (size_t i = 0; i < ARRAY_LEN(CHUNKS); i++) {
+        int fd = client_open();
+
+        say(fd, "PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        say(fd, CHUNKS[i]);
+        say(fd, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
+        CHECK(hear_status(fd, 400) && !answer.head.keep_alive && hear_end(fd));
+        client_close(fd);
+    }
+}
+
+static void test_chunks_that_nobody_reads(void)
+{
+    int fd = client_open();
+
+    say(fd, "PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    say(fd, "3;a=b\r\nabc\r\n");
+    say(fd, "0\r\nTrailer: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(hear_status(fd, 200) && body_is("PUT /a  2 7 client") && answer.head.keep_alive);
+    CHECK(hear_status(fd, 200) && body_is("GET /next  1 7 client"));
+    /* whoever stops in between hears the answer after a while */
+    say(fd, "PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe");
+    CHECK(hear_status(fd, 200) && body_is("PUT /a  2 7 client"));
+    say(fd, "llo\r\n0\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+    CHECK(hear_status(fd, 200) && body_is("GET /next  1 7 client"));
+    /* and whoever ends in between is told what that was */
+    say(fd, "PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe");
+    shutdown(fd, SHUT_WR);
+    CHECK(hear_status(fd, 400) && hear_end(fd));
+    client_close(fd);
+    fd = client_open();
+    say(fd, "PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe");
+    client_reset(fd);
+}
+
 static void test_continue(void)
 {
     int fd = client_open();
@@ -580,6 +621,8 @@ int main(void)
     test_large_chunked();
     test_large_length();
     test_bad_bodies();
+    test_bad_chunks_that_nobody_reads();
+    test_chunks_that_nobody_reads();
     test_continue();
     test_skips();
     fixture_stop();
