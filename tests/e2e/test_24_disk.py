@@ -60,11 +60,11 @@ def test_a_blob_without_length_beyond_the_budget(registry, tight):
 
 
 def begin_together(registry, lar, digest):
-    """One client that takes nothing and one that takes all, both from the first byte on."""
-    gate = registry.on("GET", digest).hold_headers()
+    """One client that takes nothing and one that takes all, both there before the first byte."""
+    gate = registry.on("GET", digest).hold_after(0)
     slow = lar.begin(path_of(digest), read=False, rcvbuf=4096)
     fast = lar.begin(path_of(digest))
-    lar.wait_counter("flights_joined", 1)
+    lar.wait_counter("readers_open", 2)
     gate.open()
     return slow, fast
 
