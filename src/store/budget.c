@@ -9,7 +9,7 @@
 
 #define ASK_MS 1000
 
-/* Owner: budget.handed. */
+/* Bytes of one digest. Owner: budget.handed, or budget.parts, which knows no `backed`. */
 struct handed {
     struct map_node node;
     struct list in_all;
@@ -27,20 +27,29 @@ struct budget *budget_new(const struct store_options *options, int dir_fd)
     pthread_mutex_init(&b->lock, NULL);
     map_init(&b->handed);
     list_init(&b->all_handed);
+    map_init(&b->parts);
+    list_init(&b->all_parts);
     return b;
+}
+
+static void free_all(struct list *all)
+{
+    struct list *node;
+
+    while ((node = list_pop(all)) != NULL) {
+        free(container_of(node, struct handed, in_all));
+    }
 }
 
 void budget_free(struct budget *b)
 {
-    struct list *node;
-
     if (b == NULL) {
         return;
     }
-    while ((node = list_pop(&b->all_handed)) != NULL) {
-        free(container_of(node, struct handed, in_all));
-    }
+    free_all(&b->all_handed);
+    free_all(&b->all_parts);
     map_fini(&b->handed);
+    map_fini(&b->parts);
     pthread_mutex_destroy(&b->lock);
     free(b);
 }
@@ -234,18 +243,50 @@ bool budget_is_owed(struct budget *b)
     return owed;
 }
 
-void budget_park(struct budget *b, uint64_t bytes)
+/* Under the lock. */
+static uint64_t unpark(struct budget *b, const struct digest *d)
 {
+    struct map_node *node = map_find(&b->parts, digest_hash(d), same_digest, d);
+    struct handed *part;
+    uint64_t bytes;
+
+    if (node == NULL) {
+        return 0;
+    }
+    part = container_of(node, struct handed, node);
+    map_remove(&b->parts, node);
+    list_remove(&part->in_all);
+    bytes = part->size;
+    b->parked -= bytes;
+    free(part);
+    return bytes;
+}
+
+void budget_park(struct budget *b, const struct digest *d, uint64_t bytes)
+{
+    struct handed *part;
+
     pthread_mutex_lock(&b->lock);
-    b->parked += bytes;
+    unpark(b, d);
+    if (bytes > 0) {
+        part = xnew(struct handed);
+        part->digest = *d;
+        part->size = bytes;
+        b->parked += bytes;
+        map_insert(&b->parts, digest_hash(d), &part->node);
+        list_append(&b->all_parts, &part->in_all);
+    }
     pthread_mutex_unlock(&b->lock);
 }
 
-void budget_unpark(struct budget *b, uint64_t bytes)
+uint64_t budget_unpark(struct budget *b, const struct digest *d)
 {
+    uint64_t bytes;
+
     pthread_mutex_lock(&b->lock);
-    b->parked = minus(b->parked, bytes);
+    bytes = unpark(b, d);
     pthread_mutex_unlock(&b->lock);
+    return bytes;
 }
 
 /* --- questions ----------------------------------------------------------------------------- */

@@ -21,7 +21,7 @@ struct budget {
     struct store_options options;
     int dir_fd;
     struct record_totals totals; /* of the index, as committed */
-    uint64_t parked;             /* bytes of partial files that nobody writes */
+    uint64_t parked;             /* bytes of partial files that nobody writes: of `parts` */
     uint64_t reserved;
     uint64_t backed;   /* bytes of what is reserved that are on the disk already */
     uint64_t since;    /* reserved since the disk was asked */
@@ -29,6 +29,8 @@ struct budget {
     uint64_t free;     /* what it then said, less what was reserved and not written */
     struct list all_handed;
     struct map handed; /* reservations of blobs that are being recorded, by digest */
+    struct list all_parts;
+    struct map parts; /* what is parked, by digest */
 };
 
 /* `dir_fd` stays the caller's. */
@@ -49,9 +51,11 @@ void budget_recorded(struct budget *b, const struct record_totals *totals, const
                      size_t n);
 /* Whether a blob was handed over and never recorded: the index does not know of its file. */
 bool budget_is_owed(struct budget *b);
-/* Partial files: one that nobody writes any more, or that is written again. */
-void budget_park(struct budget *b, uint64_t bytes);
-void budget_unpark(struct budget *b, uint64_t bytes);
+/* Partial files: one that nobody writes any more, or that is written again or gone; how many bytes
+ * it counted. By whoever has the digest's claim. A file counts once, whatever became of its record:
+ * the sweep, which looks at both, puts right what a change that failed has left. */
+void budget_park(struct budget *b, const struct digest *d, uint64_t bytes);
+uint64_t budget_unpark(struct budget *b, const struct digest *d);
 
 uint64_t budget_held(struct budget *b);
 uint64_t budget_max(struct budget *b);

@@ -165,19 +165,22 @@ int ingest_open(struct ingest *in, struct store *s, const struct digest *d, uint
     *in = (struct ingest){.store = s, .digest = *d, .fd = -1};
     in->claim = claim_take(s->claims, d);
     ingest_name(in);
-    if (in->claim != NULL && find_partial(in)) {
-        parked = in->partial.stored;
-        in->resumed = resume && partial_is_useful(&in->partial, size) ? parked : 0;
+    if (in->claim != NULL) {
+        parked = budget_unpark(s->budget, d);
     }
-    budget_unpark(s->budget, parked);
+    if (in->claim != NULL && resume && find_partial(in) && partial_is_useful(&in->partial, size)) {
+        in->resumed = in->partial.stored;
+    }
     if (reserve(in, size, err) == 0 && open_file(in, err) == 0 && allocate(in, err) == 0) {
         return 0;
     }
-    budget_park(s->budget, parked); /* as long as there is its record, which nobody removed */
-    if (in->resumed > 0 && in->fd >= 0) {
-        ignore_result(ftruncate(in->fd, (off_t)in->resumed) < 0);
-    } else if (in->fd >= 0) {
+    if (in->fd >= 0 && in->resumed == 0) {
         unlinkat(s->tree.ingest, in->name, 0);
+    } else if (in->claim != NULL) {
+        budget_park(s->budget, d, parked); /* it waits on */
+    }
+    if (in->fd >= 0 && in->resumed > 0) {
+        ignore_result(ftruncate(in->fd, (off_t)in->resumed) < 0);
     }
     ingest_release(in);
     in->resumed = 0;
@@ -328,7 +331,7 @@ int ingest_keep(struct ingest *in, struct partial_record *p, struct err *err)
         return ingest_error(in, errno, "keeping a part of", err);
     }
     p->touched = clock_wall_s();
-    budget_park(in->store->budget, p->stored);
+    budget_park(in->store->budget, &in->digest, p->stored);
     ingest_release(in);
     return 0;
 }

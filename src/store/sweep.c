@@ -63,16 +63,14 @@ static void drop_apply(struct index_write *w, struct index_txn *t)
     index_del_partial(t, &container_of(w, struct dropped, write)->digest);
 }
 
-static void drop_record(struct store *s, const struct digest *d, uint64_t stored)
+static void drop_record(struct store *s, const struct digest *d)
 {
     struct dropped dropped = {.digest = *d, .write = {.apply = drop_apply}};
     struct err err;
 
     if (writer_wait(s, &dropped.write, &err) < 0) {
         log_event(LOG_WARN, "store.sweep", "a partial file cannot be forgotten: %s", err.text);
-        return;
     }
-    budget_unpark(s->budget, stored);
 }
 
 /* Whether this one is to go; what its record says, where there is one. */
@@ -98,11 +96,13 @@ static void sweep_digest(struct store *s, const struct digest *d)
     }
     if (is_useless(s, d, name, &known, &p)) {
         if (known) {
-            drop_record(s, d, p.stored);
+            drop_record(s, d);
         }
         if (unlinkat(s->tree.ingest, name, 0) < 0 && errno != ENOENT) {
             count(store_errors);
             log_event(LOG_WARN, "store.sweep", "%s/ingest/%s: %s", s->dir, name, strerror(errno));
+        } else {
+            ignore_result(budget_unpark(s->budget, d) > 0);
         }
     }
     claim_drop(s->claims, claim);
@@ -234,11 +234,11 @@ void sweep_free(struct sweep *w)
 static bool add_partial(void *arg, struct slice key, struct slice value)
 {
     struct partial_record p;
-    uint64_t *sum = arg;
+    struct store *s = arg;
+    struct digest d;
 
-    (void)key;
-    if (record_get_partial(value, &p)) {
-        *sum += p.stored;
+    if (record_digest_of_key(key, &d) && record_get_partial(value, &p)) {
+        budget_park(s->budget, &d, p.stored);
     }
     return true;
 }
@@ -246,14 +246,12 @@ static bool add_partial(void *arg, struct slice key, struct slice value)
 int sweep_count(struct store *s, struct err *err)
 {
     struct db_txn *t = db_read_begin(s->db, err);
-    uint64_t sum = 0;
 
     if (t == NULL) {
         return -1;
     }
-    db_each(t, DB_PARTIALS, SLICE_NULL, SLICE_NULL, add_partial, &sum);
+    db_each(t, DB_PARTIALS, SLICE_NULL, SLICE_NULL, add_partial, s);
     db_read_end(t);
-    budget_park(s->budget, sum);
     return 0;
 }
 

@@ -216,6 +216,7 @@ static void test_part_without_room(void)
 {
     size_t size = 1 * MIB;
     struct digest d = nth_digest(6, size);
+    struct partial_record p = {.size = 100, .stored = 10};
     struct ingest in;
     struct store *s;
 
@@ -230,6 +231,13 @@ static void test_part_without_room(void)
     CHECK_INT(unlinkat(s->tree.ingest, ingest_file_name(&d, in.name), 0), 0);
     sweep_run(s);
     CHECK_NOTE(store_bytes(s) == 500, "the other's bytes are still counted");
+    /* One whose record the index refused goes, and what it counted goes with it. */
+    CHECK_INT(ingest_open(&in, s, &d, 100, true, &err), 0);
+    CHECK_INT(ingest_write(&in, "0123456789", 10, 0, &err), 0);
+    CHECK_INT(ingest_keep(&in, &p, &err), 0);
+    CHECK_INT(store_bytes(s), 510);
+    sweep_run(s);
+    CHECK_INT(store_bytes(s), 500);
     close_checked(s, "parts are counted as often as they are there");
 }
 

@@ -30,6 +30,8 @@ static void hold(struct budget *b, uint64_t bytes)
     budget_recorded(b, &t, NULL, 0);
 }
 
+static const struct digest part = {.alg = DIGEST_SHA256};
+
 static void test_sizes(void)
 {
     struct budget *b = budget_of((struct store_options){.max_size = 10 * G}, 100 * G);
@@ -37,7 +39,8 @@ static void test_sizes(void)
     CHECK(takes(b, 10 * G) && !takes(b, 10 * G + 1));
     hold(b, 4 * G);
     CHECK(takes(b, 6 * G) && !takes(b, 6 * G + 1));
-    budget_park(b, 1 * G);
+    budget_park(b, &part, 3 * G);
+    budget_park(b, &part, 1 * G); /* not both */
     CHECK(takes(b, 5 * G) && !takes(b, 5 * G + 1));
     CHECK(budget_reserve(b, 5 * G, 0));
     CHECK(!takes(b, 1) && takes(b, 0));
@@ -96,12 +99,29 @@ static void test_resumed(void)
 {
     struct budget *b = budget_of((struct store_options){.max_size = 10 * G, .min_free = G}, 4 * G);
 
-    budget_park(b, 6 * G);
+    budget_park(b, &part, 6 * G);
     CHECK(!takes(b, 9 * G));
-    budget_unpark(b, 6 * G);
+    CHECK(budget_unpark(b, &part) == 6 * G);
+    CHECK_NOTE(budget_unpark(b, &part) == 0, "only once");
     CHECK(budget_reserve(b, 9 * G, 6 * G));
     CHECK_NOTE(!takes(b, 1), "3 of the 4 that are free are promised, and one must stay");
     budget_release(b, 9 * G, 6 * G);
+    budget_free(b);
+}
+
+/* What many downloads left behind is let go of, whatever the order of it. */
+static void test_leftovers(void)
+{
+    struct budget *b = budget_of((struct store_options){.max_size = 10 * G}, 100 * G);
+
+    for (unsigned char i = 0; i < 200; i++) {
+        struct digest d = {.alg = DIGEST_SHA256, .bytes = {i}};
+
+        budget_hand(b, &d, 0, 0);
+        budget_park(b, &d, 1);
+    }
+    CHECK_INT(budget_held(b), 200);
+    CHECK(budget_is_owed(b));
     budget_free(b);
 }
 
@@ -158,6 +178,7 @@ int main(void)
     test_percent();
     test_resumed();
     test_handing();
+    test_leftovers();
     test_disk();
     return tap_done();
 }
