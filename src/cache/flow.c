@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #define OUT_MAX 48 /* a loop: 12 MiB */
+#define SLOW_MAX 24
 #define KEPT_MAX 4
 
 /* One a loop. Thread: its loop's. */
@@ -13,6 +14,7 @@ static struct flow_pool {
     struct flow_buffer *kept[KEPT_MAX];
     unsigned n_kept;
     unsigned n_out;
+    unsigned n_slow;     /* of those */
     struct list waiting; /* zeroed until first used */
 } pools[LOOPS_MAX];
 
@@ -23,10 +25,7 @@ static struct flow_buffer *flow_new(void)
     void *data =
         mmap(NULL, FLOW_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    if (data == MAP_FAILED) {
-        free(b);
-        return NULL;
-    }
+    assert(data != MAP_FAILED); /* as everywhere: memory that is out ends the process */
     b->data = data;
     return b;
 }
@@ -58,26 +57,35 @@ void flow_unwait(struct flow_wait *w)
     list_remove(&w->node);
 }
 
-struct flow_buffer *flow_take(struct loop *l, struct flow_wait *w)
+static struct flow_buffer *take(struct flow_pool *p, struct flow_wait *w, bool slow)
 {
-    struct flow_pool *p = flow_pool_of(l);
     struct flow_buffer *b = NULL;
 
-    if (p->n_kept > 0) {
-        b = p->kept[--p->n_kept];
-    } else if (p->n_out < OUT_MAX) {
-        b = flow_new();
+    list_remove(&w->node);
+    if (p->n_out < OUT_MAX && (!slow || p->n_slow < SLOW_MAX)) {
+        b = p->n_kept > 0 ? p->kept[--p->n_kept] : flow_new();
     }
     if (b == NULL) {
-        list_remove(&w->node);
         list_append(&p->waiting, &w->node);
         return NULL;
     }
     p->n_out++;
+    p->n_slow += slow;
     b->len = 0;
     b->written = false;
     b->failed = false;
+    b->slow = slow;
     return b;
+}
+
+struct flow_buffer *flow_take(struct loop *l, struct flow_wait *w)
+{
+    return take(flow_pool_of(l), w, false);
+}
+
+struct flow_buffer *flow_take_slow(struct loop *l, struct flow_wait *w)
+{
+    return take(flow_pool_of(l), w, true);
 }
 
 void flow_put(struct loop *l, struct flow_buffer *b)
@@ -87,6 +95,7 @@ void flow_put(struct loop *l, struct flow_buffer *b)
 
     assert(p->n_out > 0);
     p->n_out--;
+    p->n_slow -= b->slow;
     if (p->n_kept < KEPT_MAX) {
         p->kept[p->n_kept++] = b;
     } else {

@@ -18,6 +18,7 @@ struct flow_buffer {
     uint64_t offset; /* of its first byte in the blob */
     bool written;
     bool failed;
+    bool slow;
 };
 
 /* A flow that wants a buffer. Owner: whoever embeds it; flow_unwait() before its memory goes. */
@@ -32,6 +33,9 @@ void flow_unwait(struct flow_wait *w);
 /* A buffer of this thread's loop, empty; NULL where all are out: w->task is deferred when one is
  * back. */
 struct flow_buffer *flow_take(struct loop *l, struct flow_wait *w);
+/* The same for bytes that wait for a client: of those only a part of all may be out, so that slow
+ * clients cannot stop downloads. */
+struct flow_buffer *flow_take_slow(struct loop *l, struct flow_wait *w);
 void flow_put(struct loop *l, struct flow_buffer *b);
 /* Frees what the loop keeps. Once it has ended. */
 void flow_fini(unsigned loop_index);
