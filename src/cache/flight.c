@@ -10,81 +10,62 @@ void flight_publish(struct flight *f, enum flight_state state)
     bell_ring(&f->bell);
 }
 
-/* Whether the ticket's own source said no; a proof given before stands. */
-static bool ticket_refused(const struct flight_ticket *t)
-{
-    bool refused;
-
-    pthread_mutex_lock(&t->flight->lock);
-    refused = t->source->ended && !t->source->proved;
-    pthread_mutex_unlock(&t->flight->lock);
-    return refused;
-}
-
-static bool ticket_proved(const struct flight_ticket *t)
-{
+/* What the ticket's repository knows: a proof stands once it was given. */
+struct ticket_view {
     bool proved;
+    bool refused; /* its own source said no, and there is no proof */
+};
 
+static struct ticket_view ticket_look(struct flight_ticket *t)
+{
+    struct ticket_view v = {.proved = t->proved};
+
+    if (t->proved || t->source == NULL) {
+        return v;
+    }
     pthread_mutex_lock(&t->flight->lock);
-    proved = t->source->proved;
+    v.proved = t->source->proved;
+    v.refused = t->source->ended && !v.proved;
     pthread_mutex_unlock(&t->flight->lock);
-    return proved;
+    t->proved = v.proved;
+    return v;
 }
 
-/* Bytes that come by an upstream's credential are no other upstream's to give away on a manifest's
- * word. Only from READY on is it known whose they are. */
-static bool ticket_is_stranger(const struct flight_ticket *t)
+bool flight_needs_proof(struct flight_ticket *t)
 {
-    struct flight *f = t->flight;
-    enum flight_state state = atomic_load(&f->state);
-    bool answered;
+    struct ticket_view v = ticket_look(t);
+    enum flight_state state = atomic_load(&t->flight->state);
 
-    if ((state != FLIGHT_READY && state != FLIGHT_LANDED) || f->private_to == NULL ||
-        f->private_to == t->source->repo.upstream) {
+    if (v.proved || v.refused) {
         return false;
     }
-    pthread_mutex_lock(&f->lock);
-    answered = t->source->answered;
-    pthread_mutex_unlock(&f->lock);
-    return !answered;
-}
-
-bool flight_needs_proof(const struct flight_ticket *t)
-{
-    bool needs;
-
-    pthread_mutex_lock(&t->flight->lock);
-    needs = t->joined && !t->source->proved && t->flight->sources.next != &t->source->node;
-    pthread_mutex_unlock(&t->flight->lock);
-    return needs || ticket_is_stranger(t);
+    /* Its own source may still give the proof, unless the bytes have come from another one. */
+    return t->source == NULL || state == FLIGHT_READY || state == FLIGHT_LANDED;
 }
 
 /* A small blob is answered after the verdict: then a bad one is a clean error. */
-static bool ready_counts(struct flight *f)
+static bool ready_counts(uint64_t size, uint64_t landed)
 {
-    uint64_t size = atomic_load(&f->size);
-
-    return size == UINT64_MAX ? atomic_load(&f->landed) > SMALL_BLOB : size > SMALL_BLOB;
+    return size == UINT64_MAX ? landed > SMALL_BLOB : size > SMALL_BLOB;
 }
 
 static enum flight_state flight_look(struct flight_ticket *t)
 {
     struct flight *f = t->flight;
     enum flight_state state = atomic_load(&f->state);
+    struct ticket_view v = ticket_look(t);
 
-    if (state == FLIGHT_FAILED || (state == FLIGHT_OPENING && ticket_refused(t))) {
+    if (state == FLIGHT_FAILED || v.refused) {
         return FLIGHT_FAILED;
     }
-    if (state == FLIGHT_OPENING || (state == FLIGHT_READY && atomic_load(&f->stopping))) {
+    if (!v.proved) {
+        /* Nobody asks its source any more: it has to be asked for the proof. */
+        return state == FLIGHT_LANDED ? FLIGHT_FAILED : FLIGHT_OPENING;
+    }
+    if (state == FLIGHT_READY && atomic_load(&f->stopping)) {
         return FLIGHT_OPENING;
     }
-    if (ticket_is_stranger(t)) {
-        return FLIGHT_FAILED;
-    }
-    if (!ticket_proved(t)) {
-        return ticket_refused(t) ? FLIGHT_FAILED : FLIGHT_OPENING;
-    }
-    if (state == FLIGHT_READY && !ready_counts(f)) {
+    if (state == FLIGHT_READY && !ready_counts(atomic_load(&f->size), atomic_load(&f->landed))) {
         return FLIGHT_OPENING;
     }
     return state;
@@ -109,15 +90,26 @@ uint64_t flight_size(const struct flight_ticket *t)
 void flight_error(const struct flight_ticket *t, struct err *ret)
 {
     struct flight *f = t->flight;
+    bool own;
 
     pthread_mutex_lock(&f->lock);
-    *ret = t->source->ended && t->source->err.code != ERR_NONE ? t->source->err : f->err;
+    own = t->source != NULL && t->source->ended && t->source->err.code != ERR_NONE;
+    *ret = own ? t->source->err : f->err;
     pthread_mutex_unlock(&f->lock);
+    if (ret->code == ERR_NONE) {
+        err_set(ret, ERR_UPSTREAM_PROTOCOL, "the blob has not the size that was told");
+    }
 }
 
 bool flight_may_rejoin(const struct flight_ticket *t)
 {
-    return atomic_load(&t->flight->rejoin);
+    struct flight *f = t->flight;
+    bool asked;
+
+    pthread_mutex_lock(&f->lock);
+    asked = t->source != NULL && t->source->ended;
+    pthread_mutex_unlock(&f->lock);
+    return !asked || atomic_load(&f->rejoin);
 }
 
 bool flight_is_passing(const struct flight_ticket *t)
@@ -125,64 +117,101 @@ bool flight_is_passing(const struct flight_ticket *t)
     return flight_in_window(t->flight);
 }
 
+bool flight_is_local(const struct flight_ticket *t)
+{
+    return atomic_load(&t->flight->local);
+}
+
 /* --- reading ------------------------------------------------------------------------------- */
 
-bool flight_read_begin(struct flight_ticket *t, uint64_t offset)
+bool flight_read_begin(struct flight_ticket *t, uint64_t offset, uint64_t told)
 {
     struct flight *f = t->flight;
     bool there;
 
-    atomic_store(&t->offset, offset);
+    t->told = told;
     pthread_mutex_lock(&f->lock);
     there = offset >= f->punched;
-    if (there && !t->reading) {
-        list_append(&f->readers, &t->node);
+    if (there) {
+        atomic_store(&t->offset, offset);
         t->reading = true;
     }
     pthread_mutex_unlock(&f->lock);
     return there;
 }
 
-/* Bytes from 0 that may be sent: never the last ones of what has not been verified. */
-static uint64_t flight_limit(struct flight *f)
-{
-    bool verified = atomic_load(&f->state) == FLIGHT_LANDED;
-    uint64_t landed = atomic_load(&f->landed);
-    uint64_t size = atomic_load(&f->size);
+/* What is known of a flight at one moment, taken once so that its parts fit together. */
+struct flight_moment {
+    enum flight_state state;
+    uint64_t landed;
+    uint64_t size;
+};
 
-    if (verified) {
-        return size;
+/* Bytes from 0 that may be sent: never the last ones of what has not been verified, be they the
+ * last of the blob, of what the client was told, or of what has come. */
+static uint64_t flight_limit(const struct flight_ticket *t, const struct flight_moment *m)
+{
+    uint64_t whole = m->size != UINT64_MAX ? m->size : t->told;
+    uint64_t limit = m->landed;
+
+    if (m->state == FLIGHT_LANDED) {
+        return m->size;
     }
-    if (!ready_counts(f)) {
+    if (m->state != FLIGHT_READY || !ready_counts(m->size, m->landed)) {
         return 0;
     }
-    if (size != UINT64_MAX) {
-        return landed < size - HOLD_BACK ? landed : size - HOLD_BACK;
+    if (m->size == UINT64_MAX) {
+        limit -= HOLD_BACK;
     }
-    return landed - HOLD_BACK;
+    if (whole != UINT64_MAX) {
+        uint64_t most = whole > HOLD_BACK ? whole - HOLD_BACK : 0;
+
+        limit = limit < most ? limit : most;
+    }
+    return limit;
+}
+
+/* Whether the client was told another size than the blob has. */
+static bool told_wrong(const struct flight_ticket *t, const struct flight_moment *m)
+{
+    return t->told != UINT64_MAX && m->size != UINT64_MAX && t->told != m->size;
+}
+
+static void flight_view_at(struct flight *f, uint64_t offset, uint64_t limit,
+                           struct flight_view *ret)
+{
+    uint64_t switch_at = atomic_load(&f->switch_at);
+
+    ret->memory = offset >= switch_at;
+    ret->fd = ret->memory ? f->memory_fd : f->fd;
+    ret->offset = offset;
+    ret->len = (!ret->memory && limit > switch_at ? switch_at : limit) - offset;
 }
 
 static enum flight_bytes flight_look_bytes(struct flight_ticket *t, struct flight_view *ret)
 {
     struct flight *f = t->flight;
     uint64_t offset = atomic_load_explicit(&t->offset, memory_order_relaxed);
-    uint64_t limit = flight_limit(f);
-    uint64_t switch_at;
+    struct ticket_view v = ticket_look(t);
+    struct flight_moment m;
+    uint64_t limit;
+    bool over;
 
-    if (atomic_load(&f->state) == FLIGHT_FAILED) {
+    m.state = atomic_load(&f->state);
+    m.landed = atomic_load(&f->landed);
+    m.size = atomic_load(&f->size);
+    over = m.state == FLIGHT_LANDED;
+    if (m.state == FLIGHT_FAILED || told_wrong(t, &m)) {
         return FLIGHT_BROKEN;
     }
+    if (!v.proved) {
+        return over || v.refused ? FLIGHT_BROKEN : FLIGHT_WAIT;
+    }
+    limit = flight_limit(t, &m);
     if (offset >= limit) {
-        return atomic_load(&f->state) == FLIGHT_LANDED ? FLIGHT_END : FLIGHT_WAIT;
+        return over ? FLIGHT_END : FLIGHT_WAIT;
     }
-    switch_at = atomic_load(&f->switch_at);
-    ret->memory = offset >= switch_at;
-    ret->fd = ret->memory ? f->memory_fd : f->fd;
-    ret->offset = offset;
-    ret->len = limit - offset;
-    if (!ret->memory && limit > switch_at) {
-        ret->len = switch_at - offset;
-    }
+    flight_view_at(f, offset, limit, ret);
     return FLIGHT_BYTES;
 }
 

@@ -33,21 +33,24 @@ struct flight_question {
     uint64_t size;   /* as a manifest said; UINT64_MAX: not known */
     uint8_t kind;    /* enum child_kind */
     bool proved;     /* the repository may serve it, whatever this source now says */
-    bool answered;   /* … because upstream itself said so, and not only a manifest */
+    bool listed;     /* … because a manifest lists it, while its bytes were not in the store */
     bool prefetch;   /* nobody waits for it */
     uint64_t offset; /* first byte wanted */
 };
 
 /* A request's hold on a flight. Owner: whoever embeds it. Thread: its loop's. */
 struct flight_ticket {
-    struct flight *flight; /* NULL: none */
-    struct flight_source *source;
+    struct flight *flight;        /* NULL: none */
+    struct flight_source *source; /* its repository's; NULL: that is none */
     struct loop *loop;
     struct waiter waiter; /* waiter.wake is the owner's */
     bool joined;          /* it was under way */
+    bool proved;          /* its repository may serve the blob */
+    bool waits;           /* the flight goes on for its sake: it is not a prefetch */
     bool reading;
-    struct list node;        /* among the flight's readers */
-    _Atomic uint64_t offset; /* next byte that is needed, where reading */
+    uint64_t told;    /* size that the client was told, where reading; UINT64_MAX: none */
+    struct list node; /* among the flight's readers, from the start: what it will need stays */
+    _Atomic uint64_t offset; /* next byte that is needed */
 };
 
 /* Joins the flight of the digest, or starts one on loop `l`; a flight whose bytes at q->offset are
@@ -57,10 +60,11 @@ void flight_join(struct cache *c, struct loop *l, const struct flight_question *
                  struct flight_ticket *ticket, void (*wake)(struct waiter *));
 /* Lets go; the flight goes on or keeps its partial by the rules. Harmless where there is none. */
 void flight_leave(struct flight_ticket *t);
-/* Whether this repository has to be vouched for by its upstream before it may read: the flight was
- * begun by another one and this one has no proof, or only a manifest's while the bytes come by
- * another upstream's credential. */
-bool flight_needs_proof(const struct flight_ticket *t);
+/* Whether the bytes come, or came, by another repository's leave and this one has none of its own,
+ * or only a manifest's while they come by another upstream's credential: then its upstream is to be
+ * asked for a proof, and the flight joined anew. To be looked at after joining, and whenever
+ * flight_poll() says OPENING or FAILED. */
+bool flight_needs_proof(struct flight_ticket *t);
 /* Blobs that were answered and are not recorded yet: a clean stop waits for them. Any thread. */
 unsigned flight_settling(struct cache *c);
 /* Whether a flight of the digest is under way, and how far it is. Any thread. */
@@ -77,10 +81,13 @@ enum flight_state flight_poll(struct flight_ticket *t);
 uint64_t flight_size(const struct flight_ticket *t);
 /* Why it failed. */
 void flight_error(const struct flight_ticket *t, struct err *ret);
-/* A failure that another join may heal: the partial file was bad, or other sources remain. */
+/* A failure that another join may heal: the partial file was bad, or this repository's source was
+ * never asked to the end. */
 bool flight_may_rejoin(const struct flight_ticket *t);
 /* Its bytes are not kept: the disk refuses, or the blob exceeds the budget. */
 bool flight_is_passing(const struct flight_ticket *t);
+/* Its bytes are the store's own; no upstream is asked. */
+bool flight_is_local(const struct flight_ticket *t);
 
 enum flight_bytes {
     FLIGHT_BYTES,  /* *ret may be sent */
@@ -97,8 +104,10 @@ struct flight_view {
     bool memory; /* never cold */
 };
 
-/* Begins to read at `offset`; false where those bytes are gone. */
-bool flight_read_begin(struct flight_ticket *t, uint64_t offset);
+/* Begins to read at `offset`, for a client that was told the blob has `told` bytes (UINT64_MAX: it
+ * was not told); false where those bytes are gone. Where the blob turns out to have another size,
+ * reading breaks before the last HOLD_BACK of the bytes told. */
+bool flight_read_begin(struct flight_ticket *t, uint64_t offset, uint64_t told);
 /* What may be read at the ticket's offset. */
 enum flight_bytes flight_readable(struct flight_ticket *t, struct flight_view *ret);
 /* n bytes were taken. */

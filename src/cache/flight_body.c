@@ -113,11 +113,29 @@ void flight_buffers_drop(struct flight *f)
     }
 }
 
+/* Bytes that the place they go to takes now. */
+static uint64_t flight_sink_room(struct flight *f)
+{
+    uint64_t window;
+    uint64_t used;
+
+    if (!flight_in_window(f)) {
+        return UINT64_MAX;
+    }
+    window = flight_window_room(f);
+    used = f->received - atomic_load(&f->landed);
+    return window > used ? window - used : 0;
+}
+
 /* Room for the next read, and the buffer for it; 0: wait. */
 static size_t flight_room(struct flight *f)
 {
+    uint64_t sink = flight_sink_room(f);
     size_t room;
 
+    if (sink == 0) {
+        return 0; /* no buffer is held for a reader that may never come */
+    }
     if (f->filling == NULL) {
         if (f->n_writing == FLIGHT_BUFFERS) {
             return 0;
@@ -128,14 +146,7 @@ static size_t flight_room(struct flight *f)
         }
     }
     room = FLOW_BUFFER - f->filling->len;
-    if (flight_in_window(f)) {
-        uint64_t window = flight_window_room(f);
-        uint64_t used = f->received - atomic_load(&f->landed);
-
-        window = window > used ? window - used : 0;
-        room = room < window ? room : (size_t)window;
-    }
-    return room;
+    return room < sink ? room : (size_t)sink;
 }
 
 /* n new bytes are at the end of the buffer. What is here already is dropped. */
@@ -150,6 +161,9 @@ static int flight_take(struct flight *f, size_t n, struct err *err)
         f->skip -= drop;
         n -= drop;
     }
+    if (n == 0) {
+        return 0; /* what is here already is no progress */
+    }
     if (size != UINT64_MAX && n > size - f->received) {
         return err_set(err, ERR_UPSTREAM_PROTOCOL, "the blob is longer than its %llu bytes",
                        (unsigned long long)size);
@@ -157,6 +171,7 @@ static int flight_take(struct flight *f, size_t n, struct err *err)
     b->len += n;
     f->received += n;
     f->progress_ms = loop_now(f->loop);
+    f->source->fails = 0;
     return 0;
 }
 
@@ -173,6 +188,9 @@ enum flight_moved flight_move(struct flight *f, struct err *err)
             return MOVED_BROKEN;
         }
         if (room == 0) {
+            if (f->filling != NULL) {
+                flight_push(f);
+            }
             return MOVED_WAIT;
         }
         n = fetch_read(f->fetch, f->filling->data + f->filling->len, room, err);

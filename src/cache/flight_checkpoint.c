@@ -50,7 +50,10 @@ static void checkpoint_apply(struct index_write *w, struct index_txn *t)
 
 static void checkpoint_recorded(struct index_write *w)
 {
-    checkpoint_end(container_of(w, struct flight, checkpoint.write));
+    struct flight *f = container_of(w, struct flight, checkpoint.write);
+
+    f->noted = true;
+    checkpoint_end(f);
 }
 
 static void checkpoint_run(struct job *job)

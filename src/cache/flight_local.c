@@ -2,7 +2,7 @@
  * cache/flight_local.c - a blob that is here but not trusted: written shortly before a crash. It is
  * served by a flight whose source is the local file, hashed as it goes.
  *
- *   local -> hashing (piece by piece) -> judged -> end
+ *   local -> hashing (piece by piece) -> judged -> marking -> end
  *                                          '--not its digest--> quarantined -> failed, to be joined
  */
 #include "base/counter.h"
@@ -12,6 +12,7 @@
 
 STEP(hashing);
 STEP(judged);
+STEP(marking);
 STEP(quarantine);
 STEP(quarantined);
 
@@ -42,6 +43,7 @@ static const struct step *step_local(struct op *op)
     struct flight *f = flight_of(op);
 
     f->announced = true;
+    atomic_store(&f->local, true);
     flight_publish(f, FLIGHT_READY);
     return &S_hashing;
 }
@@ -79,6 +81,25 @@ static const struct step *step_hashing(struct op *op)
     return STEP_WAIT;
 }
 
+/* As if it had just been pulled: of this boot, and synced behind. */
+static void verified_apply(struct index_write *w, struct index_txn *t)
+{
+    struct flight *f = container_of(w, struct flight, write);
+    struct blob_record blob;
+
+    if (index_txn_get_blob(t, &f->digest, &blob) == INDEX_FOUND && !blob.synced) {
+        index_put_blob(t, &f->digest, &blob);
+    }
+}
+
+static void on_marked(struct index_write *w)
+{
+    struct flight *f = container_of(w, struct flight, write);
+
+    f->recorded = true;
+    op_wake(&f->op);
+}
+
 static const struct step *step_judged(struct op *op)
 {
     struct flight *f = flight_of(op);
@@ -90,8 +111,22 @@ static const struct step *step_judged(struct op *op)
     if (!digest_equal(&found, &f->digest)) {
         return &S_quarantine;
     }
-    store_mark_verified(f->cache->store, &f->digest);
     flight_publish(f, FLIGHT_LANDED);
+    f->recorded = false;
+    f->write = (struct index_write){.apply = verified_apply, .done = on_marked};
+    index_write_submit(f->cache->store, f->loop, &f->write);
+    return &S_marking;
+}
+
+/* It stays in the table until the index believes the blob: whoever came before that would have it
+ * hashed once more. */
+static const struct step *step_marking(struct op *op)
+{
+    struct flight *f = flight_of(op);
+
+    if (!f->recorded) {
+        return STEP_WAIT;
+    }
     flight_unlist(f);
     return &FLIGHT_STEP_END;
 }

@@ -3,24 +3,54 @@
 
 #include <stdlib.h>
 
-struct flight_source *flight_source_add(struct flight *f, const struct flight_question *q)
-{
-    struct flight_source *s;
+#define SOURCES_MAX 64 /* of one flight: proved ones come from pulls under way, so they are few */
 
+static struct flight_source *source_find(struct flight *f, const struct cache_repo *repo)
+{
     list_each(it, &f->sources) {
-        s = container_of(it, struct flight_source, node);
-        if (strcmp(s->repo.text, q->repo->text) == 0) {
-            s->proved = s->proved || q->proved;
-            s->answered = s->answered || q->answered;
+        struct flight_source *s = container_of(it, struct flight_source, node);
+
+        if (strcmp(s->repo.text, repo->text) == 0) {
             return s;
         }
     }
-    s = xnew(struct flight_source);
-    cache_repo_copy(&s->repo, q->repo);
-    s->kind = q->kind;
-    s->proved = q->proved;
-    s->answered = q->answered;
-    list_append(&f->sources, &s->node);
+    return NULL;
+}
+
+/* Whether a manifest's word suffices for the bytes of this flight: they came without a credential,
+ * or from that very upstream. They are a secret of another upstream's else, which a manifest that
+ * anybody may have written cannot open (member.c has the same rule for what is in the store). */
+static bool is_open_to(struct flight *f, const struct upstream *u)
+{
+    list_each(it, &f->sources) {
+        const struct flight_source *s = container_of(it, struct flight_source, node);
+
+        if (s->answered && (s->repo.upstream == u || upstream_credential(s->repo.upstream) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct flight_source *flight_source_join(struct flight *f, const struct flight_question *q,
+                                         bool made, bool *ret_proved)
+{
+    bool proved = q->proved && (!q->listed || is_open_to(f, q->repo->upstream));
+    struct flight_source *s = source_find(f, q->repo);
+
+    if (s == NULL && (made || proved) && f->n_sources < SOURCES_MAX) {
+        s = xnew(struct flight_source);
+        cache_repo_copy(&s->repo, q->repo);
+        s->kind = q->kind;
+        list_append(&f->sources, &s->node);
+        f->n_sources++;
+    }
+    if (s != NULL) {
+        s->proved = s->proved || proved;
+        s->claimed = s->claimed || q->proved;
+        proved = s->proved;
+    }
+    *ret_proved = proved;
     return s;
 }
 
@@ -49,12 +79,13 @@ void flight_source_end(struct flight *f, struct flight_source *s, const struct e
     bell_ring(&f->bell);
 }
 
-void flight_source_prove(struct flight *f, struct flight_source *s)
+void flight_source_answered(struct flight *f, struct flight_source *s)
 {
     pthread_mutex_lock(&f->lock);
     s->proved = true;
     s->answered = true;
     pthread_mutex_unlock(&f->lock);
+    bell_ring(&f->bell);
 }
 
 /* What helps the client most: an upstream that may answer later before one that has nothing. */

@@ -30,6 +30,8 @@ STEP(head);
 STEP(pause);
 STEP(body);
 STEP(broken);
+STEP(forget);
+STEP(forgetting);
 STEP(settle);
 STEP(verdict);
 STEP(mismatch);
@@ -95,6 +97,9 @@ static const struct step *step_begin(struct op *op)
         return flight_window_open(f, &err) < 0 ? op_fail_with(op, &err) : &S_fetch;
     }
     found = look_again(f);
+    if (found == FOUND_NOT && f->cache->options.offline) {
+        return op_fail(op, ERR_BLOB_UNKNOWN, "the blob is not here, and this cache is offline");
+    }
     if (found == FOUND_NOT) {
         return &S_open;
     }
@@ -107,6 +112,7 @@ static const struct step *step_begin(struct op *op)
         return &FLIGHT_STEP_LOCAL;
     }
     atomic_store(&f->landed, atomic_load(&f->size));
+    atomic_store(&f->local, true);
     flight_unlist(f);
     flight_publish(f, FLIGHT_LANDED);
     return &FLIGHT_STEP_END;
@@ -137,6 +143,7 @@ static void open_run(struct job *job)
     if (!f->stored) {
         return;
     }
+    f->noted = f->ingest.partial.stored > 0;
     if (f->ingest.resumed > 0 &&
         (!sha_restore(&f->sha, f->ingest.partial.state, f->ingest.partial.state_len) ||
          f->sha.hashed != f->ingest.resumed)) {
@@ -203,6 +210,7 @@ static const struct step *step_fetch(struct op *op)
         flight_sources_error(f, &err);
         return op_fail_with(op, &err);
     }
+    f->mixed = f->mixed || (f->received > 0 && f->source != NULL && f->source != s);
     f->source = s;
     f->fetch = fetch_new(
         &(struct fetch_question){
@@ -229,9 +237,6 @@ static void flight_announce(struct flight *f, uint64_t total)
     uint64_t size = total != UINT64_MAX ? total : f->hint;
 
     f->announced = true;
-    if (upstream_credential(f->source->repo.upstream) != 0) {
-        f->private_to = f->source->repo.upstream;
-    }
     if (size != UINT64_MAX && f->stored && f->ingest.reserved == 0 && size > 0) {
         if (store_reserve(f->cache->store, size)) {
             f->ingest.reserved = size;
@@ -275,6 +280,7 @@ static const struct step *step_head(struct op *op)
 {
     struct flight *f = flight_of(op);
     struct err err = {0};
+    uint64_t total;
 
     switch (fetch_poll(f->fetch, &err)) {
     case FETCH_NOT_YET:
@@ -285,15 +291,19 @@ static const struct step *step_head(struct op *op)
     case FETCH_READY:
         break;
     }
+    total = fetch_answer(f->fetch)->total;
+    if (!f->announced && total != UINT64_MAX && total < f->received) {
+        return &S_mismatch; /* the partial file is longer than the blob */
+    }
     if (answer_fits(f, &err) < 0) {
         op->err = err;
         return &S_broken;
     }
-    flight_source_prove(f, f->source);
+    flight_source_answered(f, f->source);
     if (!f->announced) {
-        flight_announce(f, fetch_answer(f->fetch)->total);
+        flight_announce(f, total);
+        f->progress_ms = loop_now(f->loop); /* later, only bytes that are new count */
     }
-    f->progress_ms = loop_now(f->loop);
     return &S_body;
 }
 
@@ -302,7 +312,8 @@ static const struct step *step_head(struct op *op)
 /* Whether the download has become nobody's and is not worth going on for. */
 static bool flight_unwanted(struct flight *f)
 {
-    if (f->prefetch || atomic_load(&f->interest) > 0) {
+    /* What goes through a window waits for a reader, who must be somebody. */
+    if ((f->prefetch && !flight_in_window(f)) || atomic_load(&f->interest) > 0) {
         flight_orphan_release(f);
         return false;
     }
@@ -342,7 +353,6 @@ static const struct step *step_body(struct op *op)
     case MOVED_WAIT:
         return STEP_WAIT;
     case MOVED_END:
-        f->source->fails = 0;
         fetch_end(f);
         return &S_settle;
     case MOVED_BROKEN:
@@ -354,35 +364,54 @@ static const struct step *step_body(struct op *op)
 
 /* --- what went wrong ----------------------------------------------------------------------- */
 
-static bool is_final(const struct flight *f, const struct err *err)
-{
-    if (err->code == ERR_TOO_MANY) {
-        uint64_t wait = (uint64_t)err->retry_after * 1000;
-
-        return wait == 0 || loop_now(f->loop) + wait >= f->started_ms + limits.first_byte;
-    }
-    return !cache_upstream_failed(err->code);
-}
-
 static bool has_readers(struct flight *f)
 {
-    bool has;
+    bool has = false;
 
     pthread_mutex_lock(&f->lock);
-    has = !list_empty(&f->readers);
+    list_each(it, &f->readers) {
+        has = has || container_of(it, struct flight_ticket, node)->reading;
+    }
     pthread_mutex_unlock(&f->lock);
     return has;
 }
 
-/* How long the flight may go on without progress. */
+/* Whether a response may have begun: then what counts is the time without progress. */
+static bool has_begun(struct flight *f)
+{
+    uint64_t size = atomic_load(&f->size);
+
+    return has_readers(f) || (f->announced && (size == UINT64_MAX || size > SMALL_BLOB));
+}
+
+/* Until when the flight may be tried on. */
+static uint64_t patience_end(struct flight *f)
+{
+    return has_begun(f) ? f->progress_ms + limits.retry_for : f->started_ms + limits.first_byte;
+}
+
+/* What another try of the source cannot change, or may not for too long. */
+static bool is_final(struct flight *f, const struct err *err)
+{
+    if (err->code == ERR_TOO_MANY) {
+        uint64_t wait = (uint64_t)err->retry_after * 1000;
+
+        return wait == 0 || loop_now(f->loop) + wait >= patience_end(f);
+    }
+    return !cache_upstream_failed(err->code);
+}
+
 static bool may_try_on(struct flight *f, const struct flight_source *s)
 {
-    uint64_t now = loop_now(f->loop);
+    return loop_now(f->loop) < patience_end(f) && (has_begun(f) || s->fails < TRIES_UNSEEN);
+}
 
-    if (has_readers(f)) {
-        return now - f->progress_ms < limits.retry_for;
-    }
-    return s->fails < TRIES_UNSEEN && now - f->started_ms < limits.first_byte;
+/* Whether there is another source that has not failed: it needs no pause. */
+static bool has_fresh_source(struct flight *f)
+{
+    const struct flight_source *next = flight_source_next(f);
+
+    return next != NULL && next != f->source && next->fails == 0;
 }
 
 /* To ask sooner than a 429 says costs more of what is rationed; other errors only guess. */
@@ -392,6 +421,52 @@ static uint64_t pause_after(const struct flight_source *s, const struct err *err
     uint64_t pause = said > 0 ? said : limits.retry_min << (s->fails < 16 ? s->fails : 16);
 
     return pause < limits.retry_max || err->code == ERR_TOO_MANY ? pause : limits.retry_max;
+}
+
+static void on_recorded(struct index_write *w)
+{
+    struct flight *f = container_of(w, struct flight, write);
+
+    f->recorded = true;
+    op_wake(&f->op);
+}
+
+static void forget_apply(struct index_write *w, struct index_txn *t)
+{
+    struct flight *f = container_of(w, struct flight, write);
+
+    index_del_member(t, index_put_repo(t, REPO_MIRRORED, f->source->repo.text), &f->digest);
+}
+
+/* The source has no more to say. Upstream's 401, 403 or 404 ends what the index knew of its
+ * repository, before anybody is told. */
+static const struct step *step_forget(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    bool claimed;
+
+    pthread_mutex_lock(&f->lock);
+    claimed = f->source->claimed;
+    pthread_mutex_unlock(&f->lock);
+    f->recorded = !claimed || err_status(op->err.code) != 404;
+    if (!f->recorded) {
+        f->write = (struct index_write){.apply = forget_apply, .done = on_recorded};
+        index_write_submit(f->cache->store, f->loop, &f->write);
+    }
+    return &S_forgetting;
+}
+
+static const struct step *step_forgetting(struct op *op)
+{
+    struct flight *f = flight_of(op);
+    struct err err = op->err;
+
+    if (!f->recorded) {
+        return STEP_WAIT;
+    }
+    op->err = (struct err){0};
+    flight_source_end(f, f->source, &err);
+    return &S_fetch;
 }
 
 static const struct step *step_broken(struct op *op)
@@ -416,8 +491,8 @@ static const struct step *step_broken(struct op *op)
         err.code = ERR_UPSTREAM_PROTOCOL; /* the client's own range is not meant */
     }
     if (is_final(f, &err)) {
-        flight_source_end(f, s, &err);
-        return &S_fetch;
+        op->err = err;
+        return &S_forget;
     }
     pause = pause_after(s, &err);
     s->fails++;
@@ -440,7 +515,12 @@ static const struct step *step_pause(struct op *op)
     if (flight_unwanted(f) && flight_stop(f)) {
         return step_unwanted(f);
     }
-    return f->paused ? STEP_WAIT : &S_fetch;
+    if (f->paused && !has_fresh_source(f)) {
+        return STEP_WAIT;
+    }
+    timer_clear(&f->timer);
+    f->paused = false;
+    return &S_fetch;
 }
 
 /* --- the verdict --------------------------------------------------------------------------- */
@@ -480,16 +560,21 @@ static const struct step *step_mismatch(struct op *op)
 {
     struct flight *f = flight_of(op);
     char text[DIGEST_TEXT_MAX];
-    const char *from = f->source == NULL ? "a partial file" : f->source->repo.text;
+    const char *from =
+        f->source == NULL ? "a partial file" : upstream_name(f->source->repo.upstream);
+    struct err err = {0};
 
     count(flights_mismatched);
-    if (!f->from_partial && f->source != NULL) {
+    err_set(&err, ERR_DIGEST_MISMATCH, "%s: the bytes are not %s", from,
+            digest_text(&f->digest, text));
+    if (f->from_partial || f->mixed) {
+        /* Whose bytes were wrong nobody can tell: once more, from zero. */
+        atomic_store(&f->rejoin, true);
+    } else {
         flight_bad_put(f->table, f->source->repo.upstream, &f->digest, loop_now(f->loop));
+        flight_source_end(f, f->source, &err);
     }
-    /* Another join starts from zero and passes over the source that is bad. */
-    atomic_store(&f->rejoin, f->from_partial || f->sources.next->next != &f->sources);
-    return op_fail(op, ERR_DIGEST_MISMATCH, "%s: the bytes are not %s", from,
-                   digest_text(&f->digest, text));
+    return op_fail_with(op, &err);
 }
 
 /* --- keeping a whole blob ------------------------------------------------------------------ */
@@ -540,14 +625,6 @@ static void record_apply(struct index_write *w, struct index_txn *t)
     }
     index_put_blob(t, &f->digest, &blob);
     index_del_partial(t, &f->digest);
-}
-
-static void on_recorded(struct index_write *w)
-{
-    struct flight *f = container_of(w, struct flight, write);
-
-    f->recorded = true;
-    op_wake(&f->op);
 }
 
 static const struct step *step_committing(struct op *op)
@@ -653,6 +730,9 @@ static const struct step *step_keep_recording(struct op *op)
     if (!f->job_done) {
         return STEP_WAIT;
     }
+    if (f->checkpoint.partial.stored == 0 && !f->noted) {
+        return &S_give_up; /* the index knows of nothing that is gone now */
+    }
     if (f->write.apply != partial_apply) {
         f->recorded = false;
         f->write = (struct index_write){.apply = partial_apply, .done = on_recorded};
@@ -676,7 +756,6 @@ static const struct step *step_give_up(struct op *op)
             atomic_store(&f->rejoin, true);
         }
         flight_publish(f, FLIGHT_FAILED);
-        return &FLIGHT_STEP_END;
     }
     return &FLIGHT_STEP_END;
 }

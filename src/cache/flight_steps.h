@@ -22,7 +22,8 @@ struct flight_source {
     struct cache_repo repo;
     uint8_t kind;
     bool proved;    /* its repository may serve the blob */
-    bool answered;  /* and its upstream itself said so */
+    bool claimed;   /* the index said so, by a proof or by a manifest */
+    bool answered;  /* bytes of this flight came from it */
     bool ended;     /* it said no; `err` says how */
     bool no_range;  /* it answered a range wrongly: asked from the start only */
     unsigned fails; /* since its last byte */
@@ -46,6 +47,7 @@ struct flight_checkpoint {
  */
 struct flight {
     struct map_node node;
+    struct list among; /* all flights; the table's lock */
     struct flight_table *table;
     struct cache *cache;
     atomic_uint refs;
@@ -61,16 +63,16 @@ struct flight {
     _Atomic uint64_t landed;    /* bytes from 0 that can be read, verified or not */
     _Atomic uint64_t switch_at; /* from here on they are in the memory window; NOWHERE: none */
     atomic_bool rejoin;         /* failed in a way that another join may heal */
-    atomic_uint interest;       /* tickets */
+    atomic_bool local;          /* the bytes are the store's own */
+    atomic_uint interest;       /* tickets that it goes on for */
     atomic_bool stopping;       /* nobody wants it: the partial is kept. Who comes now waits for
                                    its end and joins anew */
-    /* Whose credential the bytes come by; NULL: nobody's. Set before READY. */
-    const struct upstream *private_to;
-    int fd;        /* set before READY */
-    int memory_fd; /* set before switch_at */
+    int fd;                     /* set before READY */
+    int memory_fd;              /* set before switch_at */
 
     pthread_mutex_t lock; /* of the following */
     struct list sources;
+    unsigned n_sources;
     struct list readers;
     uint64_t punched; /* bytes below are gone from the window */
     struct err err;   /* why it failed; written before the state says so */
@@ -94,6 +96,8 @@ struct flight {
     uint64_t received; /* bytes taken from sources, hashed or in buffers */
     uint64_t skip;     /* bytes of this answer that are here already */
     bool from_partial;
+    bool mixed; /* bytes came from more than one source */
+    bool noted; /* the index may have a partial record of the digest */
     struct sha sha;
     struct flow_wait flow_wait;
     struct flow_buffer *filling;
@@ -138,11 +142,14 @@ void flight_settle_end(struct flight *f);
 /* The source to try next, those that failed least first; NULL: all have ended. */
 struct flight_source *flight_source_next(struct flight *f);
 void flight_source_end(struct flight *f, struct flight_source *s, const struct err *err);
-void flight_source_prove(struct flight *f, struct flight_source *s);
+void flight_source_answered(struct flight *f, struct flight_source *s);
 /* The error that speaks for all sources. */
 void flight_sources_error(struct flight *f, struct err *ret);
-/* Adds one, or finds the one of the same repository. Caller has the lock or is alone. */
-struct flight_source *flight_source_add(struct flight *f, const struct flight_question *q);
+/* The source of the question's repository, added where it is not there: where `made`, in any case;
+ * else only with a proof, so that nobody makes the list long by names alone. NULL: it is none.
+ * *ret_proved: the repository may serve the blob. Caller has the lock or is alone. */
+struct flight_source *flight_source_join(struct flight *f, const struct flight_question *q,
+                                         bool made, bool *ret_proved);
 
 /* flight_body.c */
 enum flight_moved { MOVED_MORE, MOVED_WAIT, MOVED_END, MOVED_BROKEN };

@@ -27,6 +27,7 @@ struct flight_table {
     struct cache *cache;
     pthread_mutex_t lock;
     struct map map;
+    struct list all; /* the flights, also those that are in the map no more or never were */
     struct list bad; /* oldest first */
     size_t n_bad;
     atomic_uint orphans;
@@ -45,6 +46,7 @@ struct flight_table *flight_table_new(struct cache *c)
     t->cache = c;
     pthread_mutex_init(&t->lock, NULL);
     map_init(&t->map);
+    list_init(&t->all);
     list_init(&t->bad);
     return t;
 }
@@ -137,6 +139,9 @@ static void flight_free(struct flight *f)
 {
     struct list *node;
 
+    pthread_mutex_lock(&f->table->lock);
+    list_remove(&f->among);
+    pthread_mutex_unlock(&f->table->lock);
     while ((node = list_pop(&f->sources)) != NULL) {
         free(container_of(node, struct flight_source, node));
     }
@@ -159,10 +164,13 @@ void flight_unref(struct flight *f)
     }
 }
 
+/* With its first source, so that nobody who finds it in the table can become that. The caller has
+ * the table's lock. */
 static struct flight *flight_new(struct flight_table *t, struct loop *l,
                                  const struct flight_question *q)
 {
     struct flight *f = xnew(struct flight);
+    bool proved;
 
     atomic_init(&f->refs, 1); /* the op's */
     atomic_init(&f->state, FLIGHT_OPENING);
@@ -185,6 +193,8 @@ static struct flight *flight_new(struct flight_table *t, struct loop *l,
     flow_wait_init(&f->flow_wait, &f->op.task);
     f->started_ms = f->progress_ms = loop_now(l);
     sha_init(&f->sha, q->digest.alg == DIGEST_SHA512 ? SHA_512 : SHA_256);
+    ignore_result(flight_source_join(f, q, true, &proved) == NULL);
+    list_append(&t->all, &f->among);
     count(flights_started);
     count(flights_open);
     return f;
@@ -254,13 +264,19 @@ void flight_join(struct cache *c, struct loop *l, const struct flight_question *
     ticket->flight = f;
     ticket->loop = l;
     ticket->joined = !made;
+    ticket->waits = !q->prefetch;
     ticket->reading = false;
+    ticket->told = UINT64_MAX;
+    atomic_store(&ticket->offset, q->offset);
     list_init(&ticket->node);
     waiter_init(&ticket->waiter, wake);
     pthread_mutex_lock(&f->lock);
-    ticket->source = flight_source_add(f, q);
+    ticket->source = flight_source_join(f, q, false, &ticket->proved);
+    if (ticket->waits) {
+        list_append(&f->readers, &ticket->node);
+    }
     pthread_mutex_unlock(&f->lock);
-    atomic_fetch_add(&f->interest, 1);
+    atomic_fetch_add(&f->interest, ticket->waits);
     if (made) {
         op_start(&f->op, l, &FLIGHT_STEP_BEGIN, &FLIGHT_STEP_FAILED, flight_ended);
     } else {
@@ -278,12 +294,10 @@ void flight_leave(struct flight_ticket *t)
     }
     t->flight = NULL;
     bell_leave(&t->waiter);
-    if (t->reading) {
-        pthread_mutex_lock(&f->lock);
-        list_remove(&t->node);
-        pthread_mutex_unlock(&f->lock);
-    }
-    atomic_fetch_sub(&f->interest, 1);
+    pthread_mutex_lock(&f->lock);
+    list_remove(&t->node);
+    pthread_mutex_unlock(&f->lock);
+    atomic_fetch_sub(&f->interest, t->waits);
     flight_nudge(f);
     flight_unref(f);
 }
@@ -304,16 +318,20 @@ bool flight_peek(struct cache *c, const struct digest *d, uint64_t *ret_landed)
 
 bool flight_orphan_admit(struct flight *f)
 {
-    uint64_t size = atomic_load(&f->size);
+    uint64_t known = atomic_load(&f->size);
+    uint64_t size = known != UINT64_MAX ? known : f->hint;
     uint64_t landed = atomic_load(&f->landed);
+    uint64_t rest = size > landed ? size - landed : 0;
     bool worth = size == UINT64_MAX ? landed <= ORPHAN_REST_MAX
-                                    : size - landed <= ORPHAN_REST_MAX || landed >= size / 5;
+                                    : rest <= ORPHAN_REST_MAX || landed >= size / 5;
 
+    /* Judged anew each time: its size may have become known meanwhile. */
+    if (!worth || flight_in_window(f)) {
+        flight_orphan_release(f);
+        return false;
+    }
     if (f->orphan) {
         return true;
-    }
-    if (!worth || flight_in_window(f)) {
-        return false;
     }
     if (atomic_fetch_add(&f->table->orphans, 1) >= ORPHANS_MAX) {
         atomic_fetch_sub(&f->table->orphans, 1);
@@ -352,20 +370,12 @@ unsigned flight_settling(struct cache *c)
 
 /* --- the end of the process ---------------------------------------------------------------- */
 
-static void gather(struct map_node *node, void *arg)
-{
-    struct flight *f = container_of(node, struct flight, node);
-
-    /* Chained through what an ended loop no longer needs. */
-    list_remove(&f->flow_wait.node);
-    list_append(arg, &f->flow_wait.node);
-}
-
 /* Loops and pools have ended: nothing runs any more, so the flight can be taken apart here. */
 static void flight_abandon(struct flight *f)
 {
     fetch_free(f->fetch);
     timer_fini(&f->timer);
+    flow_unwait(&f->flow_wait);
     flight_buffers_drop(f);
     if (f->stored) {
         close(f->ingest.fd); /* the file stays for the next start */
@@ -376,14 +386,12 @@ static void flight_abandon(struct flight *f)
 void flight_table_free(struct flight_table *t)
 {
     struct list *node;
-    LIST_HEAD(all);
 
     if (t == NULL) {
         return;
     }
-    map_each(&t->map, gather, &all);
-    while ((node = list_pop(&all)) != NULL) {
-        flight_abandon(container_of(node, struct flight, flow_wait.node));
+    while (!list_empty(&t->all)) {
+        flight_abandon(container_of(t->all.next, struct flight, among));
     }
     while ((node = list_pop(&t->bad)) != NULL) {
         free(container_of(node, struct flight_bad, node));

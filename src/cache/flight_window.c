@@ -27,7 +27,7 @@ int flight_window_open(struct flight *f, struct err *err)
     return 0;
 }
 
-/* Where the slowest reader is; `landed` where nobody reads. Caller has the lock. */
+/* Where the slowest reader is, or will begin; at most `landed`. Caller has the lock. */
 static uint64_t slowest(struct flight *f)
 {
     uint64_t least = atomic_load(&f->landed);
@@ -45,13 +45,11 @@ uint64_t flight_window_room(struct flight *f)
 {
     uint64_t landed = atomic_load(&f->landed);
     uint64_t from = atomic_load(&f->switch_at);
-    bool held_back;
     uint64_t keep;
 
     pthread_mutex_lock(&f->lock);
-    /* Nobody reads yet: what has come waits for the first one, as far as the window goes. */
-    held_back = list_empty(&f->readers);
-    keep = held_back ? f->punched : slowest(f);
+    /* Where nobody is there, what has come waits for the first one, as far as the window goes. */
+    keep = list_empty(&f->readers) ? f->punched : slowest(f);
     if (keep > from && keep > f->punched) {
         uint64_t start = f->punched > from ? f->punched : from;
 

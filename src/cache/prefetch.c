@@ -11,12 +11,14 @@
 
 #define SERVED_MAX 256
 #define LAYERS_MAX 512
+#define REFS_MAX 8192 /* looked at for one layer: the loop waits for it */
 
 struct prefetch {
     pthread_mutex_t lock;
     struct digest served[SERVED_MAX]; /* manifests served lately, a ring; alg 0: unused */
     unsigned next;
     atomic_uint running;
+    struct list images; /* all; the lock */
 };
 
 /* One layer of an image. Thread: the loop that began. */
@@ -25,8 +27,10 @@ struct prefetch_layer {
     uint64_t size;
 };
 
-/* One image's layers. Owner: itself, until the last flight has ended. Thread: one loop's. */
+/* One image's layers. Owner: itself, until the last flight has ended; then, or as the process ends,
+ * it is freed. Thread: one loop's. */
 struct prefetch_image {
+    struct list node; /* the prefetch's lock */
     struct cache *cache;
     struct loop *loop;
     struct cache_repo repo;
@@ -43,21 +47,40 @@ struct prefetch_image {
     struct timer retry; /* while others use all of PREFETCH_ALL */
 };
 
+static void image_free(struct prefetch_image *image)
+{
+    struct prefetch *p = image->cache->prefetch;
+
+    pthread_mutex_lock(&p->lock);
+    list_remove(&image->node);
+    pthread_mutex_unlock(&p->lock);
+    task_cancel(&image->task);
+    timer_fini(&image->retry);
+    free(image->layers);
+    free(image);
+}
+
 struct prefetch *prefetch_new(struct cache *c)
 {
     struct prefetch *p = xnew(struct prefetch);
 
     (void)c;
     pthread_mutex_init(&p->lock, NULL);
+    list_init(&p->images);
     return p;
 }
 
 void prefetch_free(struct prefetch *p)
 {
-    if (p != NULL) {
-        pthread_mutex_destroy(&p->lock);
-        free(p);
+    if (p == NULL) {
+        return;
     }
+    /* The loops have ended: the flights are their table's to free. */
+    while (!list_empty(&p->images)) {
+        image_free(container_of(p->images.next, struct prefetch_image, node));
+    }
+    pthread_mutex_destroy(&p->lock);
+    free(p);
 }
 
 void prefetch_served(struct cache *c, const struct digest *manifest)
@@ -76,6 +99,7 @@ struct layer_search {
     const struct digest *layer;
     struct prefetch_layer *layers;
     size_t n;
+    size_t looked; /* refs, of all manifests */
     bool found;
 };
 
@@ -83,6 +107,9 @@ static bool search_layer(void *arg, const struct digest *child, uint8_t kind, ui
 {
     struct layer_search *s = arg;
 
+    if (++s->looked > REFS_MAX) {
+        return false;
+    }
     if (kind != CHILD_LAYER) {
         return true;
     }
@@ -130,7 +157,7 @@ static bool find_image(struct cache *c, const struct cache_repo *repo, struct la
     if (r == NULL) {
         return false;
     }
-    for (unsigned i = 1; i <= SERVED_MAX && !s->found; i++) {
+    for (unsigned i = 1; i <= SERVED_MAX && !s->found && s->looked <= REFS_MAX; i++) {
         const struct digest *one = &served[(next + SERVED_MAX - i) % SERVED_MAX];
 
         if (one->alg == 0) {
@@ -146,14 +173,6 @@ static bool find_image(struct cache *c, const struct cache_repo *repo, struct la
     return s->found && s->n > 0;
 }
 
-static void image_free(struct prefetch_image *image)
-{
-    task_cancel(&image->task);
-    timer_fini(&image->retry);
-    free(image->layers);
-    free(image);
-}
-
 static void on_flight(struct waiter *w)
 {
     struct flight_ticket *t = container_of(w, struct flight_ticket, waiter);
@@ -162,21 +181,29 @@ static void on_flight(struct waiter *w)
     loop_defer(slot->image->loop, &slot->image->task);
 }
 
-static void slot_begin(struct prefetch_slot *slot, const struct prefetch_layer *layer)
+/* Begins the image's next layer, unless as many as may be are under way. */
+static void slot_begin(struct prefetch_slot *slot)
 {
     struct prefetch_image *image = slot->image;
+    struct prefetch *p = image->cache->prefetch;
+    const struct prefetch_layer *layer = &image->layers[image->begun];
     struct flight_question q = {
         .digest = layer->digest,
         .repo = &image->repo,
         .size = layer->size,
         .kind = CHILD_LAYER,
         .proved = true,
+        .listed = true,
         .prefetch = true,
     };
 
+    if (atomic_fetch_add(&p->running, 1) >= PREFETCH_ALL) {
+        atomic_fetch_sub(&p->running, 1);
+        return;
+    }
+    image->begun++;
     slot->busy = true;
     image->busy++;
-    atomic_fetch_add(&image->cache->prefetch->running, 1);
     count(prefetches_started);
     flight_join(image->cache, image->loop, &q, &slot->ticket, on_flight);
     loop_defer(image->loop, &image->task);
@@ -194,7 +221,6 @@ static void slot_end(struct prefetch_slot *slot)
 static void image_pump(struct task *t)
 {
     struct prefetch_image *image = container_of(t, struct prefetch_image, task);
-    struct prefetch *p = image->cache->prefetch;
 
     for (unsigned i = 0; i < PREFETCH_IMAGE; i++) {
         struct prefetch_slot *slot = &image->slots[i];
@@ -207,8 +233,8 @@ static void image_pump(struct task *t)
             }
             slot_end(slot);
         }
-        if (image->begun < image->n_layers && atomic_load(&p->running) < PREFETCH_ALL) {
-            slot_begin(slot, &image->layers[image->begun++]);
+        if (image->begun < image->n_layers) {
+            slot_begin(slot);
         }
     }
     if (image->busy == 0 && image->begun == image->n_layers) {
@@ -250,5 +276,8 @@ void prefetch_layer(struct cache *c, struct loop *l, const struct cache_repo *re
     }
     task_init(&image->task, image_pump);
     timer_init(&image->retry, l, on_retry);
+    pthread_mutex_lock(&c->prefetch->lock);
+    list_append(&c->prefetch->images, &image->node);
+    pthread_mutex_unlock(&c->prefetch->lock);
     loop_defer(l, &image->task);
 }

@@ -117,8 +117,8 @@ static struct blob_look look(struct request *q)
         q->age = clock_wall_s() - blob.created;
     }
     q->proved = found.verdict == MEMBER_YES;
+    q->listed = !found.here && member.proof == PROOF_MANIFEST;
     q->expired = found.verdict == MEMBER_EXPIRED;
-    q->answered = member.proof == PROOF_UPSTREAM_ANSWER;
     return found;
 }
 
@@ -140,6 +140,25 @@ static bool open_here(struct request *q)
     return true;
 }
 
+/* Whoever has the bytes already needs no download; true where that ended the exchange. */
+static bool not_modified(struct request *q)
+{
+    q->from = FROM_HIT;
+    if (reply_conditional(q)) {
+        return true;
+    }
+    q->from = FROM_NONE;
+    return false;
+}
+
+/* Ranges of what was wrong a moment ago are refused as the whole is: by a flight. */
+static bool range_is_passed(struct request *q)
+{
+    return q->range_kind == HTTP_RANGE_ONE &&
+           !flight_refused(cache_of(q), q->loop, q->repo.upstream, &q->digest) &&
+           pass_wanted(cache_of(q), q->loop, &q->digest, q->size, q->range.from, q->range.to);
+}
+
 static const struct step *after_look(struct request *q, const struct blob_look *found)
 {
     struct cache *c = cache_of(q);
@@ -150,6 +169,9 @@ static const struct step *after_look(struct request *q, const struct blob_look *
     }
     if (found->here && found->verdict != MEMBER_YES) {
         return &S_prove;
+    }
+    if (found->verdict == MEMBER_YES && not_modified(q)) {
+        return STEP_END;
     }
     if (found->here && found->trusted) {
         return &S_serve;
@@ -165,12 +187,7 @@ static const struct step *after_look(struct request *q, const struct blob_look *
     if (range_refused(q, q->size)) {
         return STEP_END;
     }
-    if (q->range_kind == HTTP_RANGE_ONE && !found->here &&
-        !flight_refused(c, q->loop, q->repo.upstream, &q->digest) &&
-        pass_wanted(c, q->loop, &q->digest, q->size, q->range.from, q->range.to)) {
-        return &S_pass;
-    }
-    return &S_join;
+    return !found->here && range_is_passed(q) ? &S_pass : &S_join;
 }
 
 static const struct step *step_look(struct op *op)
@@ -198,10 +215,11 @@ static const struct step *step_prove(struct op *op)
     char text[DIGEST_TEXT_MAX];
     bool joined;
 
+    bell_leave(&q->waiter);
     ask_unref(q->ask);
     q->ask = ask_join(cache_of(q), q->loop, ASK_MEMBER, &q->repo, digest_text(&q->digest, text),
                       &joined);
-    timer_set(&q->timer, q->expired ? cache_of(q)->options.tag_patience_ms : limits.first_byte);
+    request_wait(q, q->expired ? cache_of(q)->options.tag_patience_ms : limits.first_byte);
     return &S_proving;
 }
 
@@ -232,7 +250,7 @@ static const struct step *step_proving(struct op *op)
         q->from = FROM_STALE; /* a proof that has only grown old stands */
     }
     q->proved = true;
-    q->answered = q->answered || state == ASK_CONFIRMED;
+    q->listed = q->listed && state != ASK_CONFIRMED;
     if (found.here && found.trusted) {
         q->from = q->from == FROM_NONE ? FROM_REVALIDATED : q->from;
         return &S_serve;
@@ -248,11 +266,34 @@ static const struct step *step_proving(struct op *op)
                        q->repo.text);
     }
     q->from = q->from == FROM_NONE ? FROM_REVALIDATED : q->from;
-    reply_size(q);
+    if (!reply_conditional(q)) {
+        reply_size(q);
+    }
     return STEP_END;
 }
 
 /* --- from the store ------------------------------------------------------------------------ */
+
+/* A manifest too large for the index is served as a blob is: bytes that a crash may have spoilt
+ * only by a flight that hashes them. (Blobs were looked at before.) */
+static bool is_trusted(struct request *q)
+{
+    struct store *s = cache_of(q)->store;
+    struct index_read *r;
+    struct blob_record blob;
+    bool trusted;
+
+    if (q->route.kind == ROUTE_BLOB) {
+        return true;
+    }
+    r = index_read_begin(s);
+    if (r == NULL) {
+        return false;
+    }
+    trusted = index_get_blob(r, &q->digest, &blob) == INDEX_FOUND && store_blob_trusted(s, &blob);
+    index_read_end(r);
+    return trusted;
+}
 
 static const struct step *step_serve(struct op *op)
 {
@@ -271,12 +312,18 @@ static const struct step *step_serve(struct op *op)
     if (q->route.kind == ROUTE_BLOB && reply_conditional(q)) {
         return STEP_END;
     }
+    if (q->route.kind == ROUTE_MANIFEST) {
+        prefetch_served(cache_of(q), &q->digest);
+    }
+    if (!is_trusted(q)) {
+        return &S_join;
+    }
     if (!open_here(q)) {
         /* The file is gone or damaged: the store has forgotten it, and it is fetched again. */
         q->from = FROM_NONE;
         q->age = 0;
-        return cache_of(q)->options.offline
-                   ? op_fail(op, ERR_STORE, "the file in the store is damaged")
+        return cache_of(q)->options.offline || q->route.kind != ROUTE_BLOB
+                   ? op_fail(op, ERR_UNAVAILABLE, "the file in the store is damaged; try again")
                    : &S_join;
     }
     return range_refused(q, q->size) ? STEP_END : &S_begin;
@@ -298,7 +345,7 @@ static const struct step *step_join(struct op *op)
         .size = q->size,
         .kind = q->kind,
         .proved = q->proved,
-        .answered = q->answered,
+        .listed = q->listed,
         .offset = q->range_kind == HTTP_RANGE_ONE ? q->range.from : 0,
     };
 
@@ -310,20 +357,51 @@ static const struct step *step_join(struct op *op)
     }
     q->from = q->ticket.joined ? FROM_JOINED : FROM_MISS;
     q->age = 0;
-    q->timed_out = false;
-    timer_set(&q->timer, q->proved && q->size != UINT64_MAX && q->size > SMALL_BLOB
-                             ? limits.early_headers
-                             : limits.first_byte);
+    request_wait(q, q->proved && q->size != UINT64_MAX && q->size > SMALL_BLOB
+                        ? limits.early_headers
+                        : limits.first_byte);
     if (!q->ticket.joined && q->kind == CHILD_LAYER) {
         prefetch_layer(cache_of(q), q->loop, &q->repo, &q->digest);
     }
     return &S_flying;
 }
 
+/* Size and source vouch for it: the response can begin. */
+static const struct step *flight_ready(struct request *q)
+{
+    timer_clear(&q->timer);
+    q->size = flight_size(&q->ticket);
+    if (flight_is_local(&q->ticket)) {
+        q->from = FROM_HIT;
+    } else if (flight_is_passing(&q->ticket)) {
+        q->from = FROM_PASSED;
+    }
+    return reply_conditional(q) || range_refused(q, q->size) ? STEP_END : &S_begin;
+}
+
+static const struct step *flight_failed(struct request *q)
+{
+    struct err err;
+
+    if (flight_needs_proof(&q->ticket)) {
+        flight_leave(&q->ticket);
+        return &S_prove;
+    }
+    if (q->route.kind != ROUTE_BLOB) {
+        /* A manifest whose file is bad: flights fetch blobs, so it has to be asked for anew. */
+        return op_fail(&q->op, ERR_UNAVAILABLE, "the file in the store is damaged; try again");
+    }
+    if (flight_may_rejoin(&q->ticket) && !q->rejoined) {
+        q->rejoined = true;
+        return &S_look;
+    }
+    flight_error(&q->ticket, &err);
+    return op_fail_with(&q->op, &err);
+}
+
 static const struct step *step_flying(struct op *op)
 {
     struct request *q = request_of(op);
-    struct err err;
 
     if (q->x->gone) {
         return client_gone(op);
@@ -333,23 +411,13 @@ static const struct step *step_flying(struct op *op)
         break;
     case FLIGHT_READY:
     case FLIGHT_LANDED:
-        timer_clear(&q->timer);
-        q->size = flight_size(&q->ticket);
-        if (flight_is_passing(&q->ticket)) {
-            q->from = FROM_PASSED;
-        }
-        return range_refused(q, q->size) ? STEP_END : &S_begin;
+        return flight_ready(q);
     case FLIGHT_FAILED:
-        if (flight_needs_proof(&q->ticket)) {
-            flight_leave(&q->ticket);
-            return &S_prove;
-        }
-        if (flight_may_rejoin(&q->ticket) && !q->rejoined) {
-            q->rejoined = true;
-            return &S_look;
-        }
-        flight_error(&q->ticket, &err);
-        return op_fail_with(op, &err);
+        return flight_failed(q);
+    }
+    if (flight_needs_proof(&q->ticket)) {
+        flight_leave(&q->ticket);
+        return &S_prove;
     }
     if (!q->timed_out) {
         return STEP_WAIT;
@@ -370,7 +438,7 @@ static const struct step *step_pass(struct op *op)
 
     q->from = FROM_PASSED;
     q->reader.pass = pass_new(q->loop, &q->repo, &q->digest, q->range.from, q->range.to, &op->task);
-    timer_set(&q->timer, limits.first_byte);
+    request_wait(q, limits.first_byte);
     return &S_passing;
 }
 
@@ -388,11 +456,12 @@ static const struct step *step_passing(struct op *op)
         return q->timed_out ? op_fail(op, ERR_TIMEOUT, "%s does not answer in time", q->repo.text)
                             : STEP_WAIT;
     case PASS_READY:
-        timer_clear(&q->timer);
-        if (size == UINT64_MAX || size == q->size) {
+        /* Another size than was told: then the range may reach what only a verdict releases. */
+        if (size == q->size) {
+            timer_clear(&q->timer);
             return &S_begin;
         }
-        break; /* not the blob that the manifest means: the flight tells */
+        break;
     case PASS_FAILED:
         break;
     }
@@ -436,7 +505,8 @@ static const struct step *step_begin(struct op *op)
         q->range_kind = HTTP_RANGE_NONE; /* of a size that nobody knows: the whole */
     }
     if (q->ticket.flight != NULL &&
-        !flight_read_begin(&q->ticket, q->range_kind == HTTP_RANGE_ONE ? q->range.from : 0)) {
+        !flight_read_begin(&q->ticket, q->range_kind == HTTP_RANGE_ONE ? q->range.from : 0,
+                           q->size)) {
         return &S_join; /* those bytes are gone from its window: a flight of our own */
     }
     start_response(q);

@@ -104,7 +104,7 @@ static const struct step *step_ask(struct op *op)
                        q->repo.text, q->route.reference);
     }
     q->ask = ask_join(c, q->loop, ASK_DIGEST, &q->repo, q->route.reference, &q->ask_joined);
-    timer_set(&q->timer, q->has_digest ? c->options.tag_patience_ms : limits.first_byte);
+    request_wait(q, q->has_digest ? c->options.tag_patience_ms : limits.first_byte);
     return &S_asking;
 }
 

@@ -29,13 +29,13 @@ void reader_fini(struct request *q)
 {
     struct reader *r = &q->reader;
 
+    flow_unwait(&q->flow_wait);
     pass_free(r->pass);
     r->pass = NULL;
     if (r->buffer != NULL) {
         flow_put(q->loop, r->buffer);
         r->buffer = NULL;
     }
-    flow_unwait(&q->flow_wait);
     if (r->fd >= 0 && !r->reading) {
         close(r->fd);
         r->fd = -1;
@@ -198,14 +198,6 @@ static enum reader_moved flight_wait(struct request *q)
     return n == STREAM_FAILED ? sent_none(q, n) : READER_WAIT;
 }
 
-/* The size that was promised in the head is not the flight's: nothing more may be sent. */
-static bool promise_broken(const struct request *q)
-{
-    uint64_t size = flight_size(&q->ticket);
-
-    return q->size != UINT64_MAX && size != UINT64_MAX && size != q->size;
-}
-
 /* Bytes of a memory window are copied: sendfile would hand the socket pages that are punched out,
  * and zeroed at the edges, once the reader has gone past them, while they still wait to be sent. */
 static ssize_t send_copy(struct request *q, const struct flight_view *view)
@@ -238,9 +230,6 @@ static enum reader_moved pump_flight(struct request *q)
         case FLIGHT_BYTES:
             break;
         }
-        if (promise_broken(q)) {
-            return sent_none(q, 0);
-        }
         if (budget == 0) {
             op_wake(&q->op);
             return READER_WAIT;
@@ -264,7 +253,7 @@ static int pass_fill(struct request *q)
     long n;
 
     if (r->buffer == NULL) {
-        r->buffer = flow_take(q->loop, &q->flow_wait);
+        r->buffer = flow_take_slow(q->loop, &q->flow_wait);
         r->buffer_sent = 0;
     }
     if (r->buffer == NULL) {
@@ -276,7 +265,12 @@ static int pass_fill(struct request *q)
     n = pass_read(r->pass, r->buffer->data, FLOW_BUFFER, &r->err);
     r->buffer_sent = 0;
     r->buffer->len = n > 0 ? (size_t)n : 0;
-    return n > 0 ? 1 : n == STREAM_AGAIN ? 0 : -1;
+    if (n > 0) {
+        return 1;
+    }
+    flow_put(q->loop, r->buffer); /* others may have bytes for it */
+    r->buffer = NULL;
+    return n == STREAM_AGAIN ? 0 : -1;
 }
 
 static enum reader_moved pump_pass(struct request *q)

@@ -26,7 +26,7 @@ static bool is_header_text(const char *s)
 static void common_headers(const struct request *q, struct buf *out)
 {
     buf_str(out, "Docker-Distribution-Api-Version: registry/2.0\r\n");
-    if (q->route.ns[0] != '\0') {
+    if (is_header_text(q->route.ns)) {
         buf_printf(out, "OCI-Namespace: %s\r\n", q->route.ns);
     }
     buf_printf(out, "X-Larder: %s", request_from_text(q->from));

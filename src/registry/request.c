@@ -74,10 +74,20 @@ void request_start(struct request *q, const struct step *first)
     request_ref(q);
     waiter_init(&q->waiter, on_wake);
     timer_init(&q->timer, q->loop, on_timer);
+    q->deadline = loop_now(q->loop) + limits.first_byte;
     flow_wait_init(&q->flow_wait, &q->op.task);
     reader_init(&q->reader);
     q->x->owner = &q->op.task;
     op_start(&q->op, q->loop, first, &REQUEST_STEP_REFUSE, request_op_ended);
+}
+
+void request_wait(struct request *q, uint64_t ms)
+{
+    uint64_t now = loop_now(q->loop);
+    uint64_t left = q->deadline > now ? q->deadline - now : 0;
+
+    q->timed_out = false;
+    timer_set(&q->timer, ms < left ? ms : left);
 }
 
 /* The one way in which a request fails. A response that has begun is cut short, so that the client

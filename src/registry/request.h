@@ -77,14 +77,15 @@ struct request {
     struct waiter waiter;
     struct timer timer;
     bool timed_out;
+    uint64_t deadline; /* of the first byte, all told; loop time */
 
     /* what is served */
     char media_type[128];
     uint64_t size; /* UINT64_MAX: not known */
     uint8_t kind;  /* enum child_kind */
     bool proved;
-    bool expired;  /* it was proved too long ago */
-    bool answered; /* it was proved by upstream itself, not by a manifest only */
+    bool listed;  /* … by a manifest alone, and the bytes are not here */
+    bool expired; /* it was proved too long ago */
     struct document *document;
     struct buf body;
 
@@ -108,6 +109,8 @@ const char *request_from_text(enum request_from from);
 
 /* Begins the op, which ends in request_op_ended(). The exchange wakes it from here on. */
 void request_start(struct request *q, const struct step *first);
+/* Sets the timer: `ms` from now, but no later than the deadline. */
+void request_wait(struct request *q, uint64_t ms);
 /* The error step of all: answers with op.err where nothing was sent, cuts the response else. */
 extern const struct step REQUEST_STEP_REFUSE;
 

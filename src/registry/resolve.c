@@ -25,7 +25,9 @@ static const struct cache_options *options_of(const struct request *q)
 /* Fills what the index knows of the name; false where that is nothing that could be served. */
 static bool look_up(struct request *q)
 {
-    struct index_read *r = index_read_begin(q->registry->cache->store);
+    struct cache *c = q->registry->cache;
+    struct index_read *r = index_read_begin(c->store);
+    enum member_verdict verdict = MEMBER_UNKNOWN;
     struct member_record member;
     struct blob_record blob;
     uint64_t repo;
@@ -36,10 +38,14 @@ static bool look_up(struct request *q)
     }
     found = index_get_repo(r, REPO_MIRRORED, q->repo.text, &repo) == INDEX_FOUND &&
             index_get_tag(r, repo, q->tag_kind, q->reference, &q->old) == INDEX_FOUND &&
-            index_get_blob(r, &q->old.digest, &blob) == INDEX_FOUND &&
-            index_get_member(r, repo, &q->old.digest, &member) == INDEX_FOUND;
+            index_get_blob(r, &q->old.digest, &blob) == INDEX_FOUND;
+    if (found) {
+        verdict = member_judge(c, r, &q->repo, &q->old.digest, &member);
+        found = verdict != MEMBER_UNKNOWN;
+    }
     if (found) {
         q->have_old = true;
+        q->expired = verdict == MEMBER_EXPIRED;
         q->digest = q->old.digest;
         q->has_digest = true;
         q->size = blob.size;
@@ -60,7 +66,9 @@ bool resolve_look(struct request *q)
     }
     age = clock_wall_s() - q->old.checked;
     q->age = age > 0 ? age : 0;
-    if (age >= options_of(q)->tag_ttl_s && !options_of(q)->offline) {
+    if (!options_of(q)->offline && (q->expired || age < 0 || age >= options_of(q)->tag_ttl_s)) {
+        /* Of a time that is yet to come, or proved too long ago: as if it had just grown old. */
+        q->age = q->age < options_of(q)->tag_ttl_s ? options_of(q)->tag_ttl_s : q->age;
         return false;
     }
     q->from = FROM_HIT;
@@ -85,13 +93,13 @@ static const struct step *step_resolve(struct op *op)
     }
     q->ask =
         ask_join(q->registry->cache, q->loop, q->ask_kind, &q->repo, q->reference, &q->ask_joined);
-    if (q->have_old && q->age < o->tag_ttl_s + o->tag_stale_while_s) {
+    if (q->have_old && !q->expired && q->age < o->tag_ttl_s + o->tag_stale_while_s) {
         return serve_old(q); /* the question goes on behind it */
     }
     if (q->have_old && q->age < o->tag_stale_if_error_s && o->tag_patience_ms < patience) {
         patience = o->tag_patience_ms;
     }
-    timer_set(&q->timer, patience);
+    request_wait(q, patience);
     return &S_asking;
 }
 
@@ -134,7 +142,8 @@ static const struct step *step_asking(struct op *op)
     if (state == ASK_FAILED) {
         const struct err *err = &ask_result(q->ask)->err;
         bool stale =
-            may_be_old && (cache_upstream_failed(err->code) || err->code == ERR_DIGEST_MISMATCH);
+            may_be_old && (cache_upstream_failed(err->code) || err->code == ERR_DIGEST_MISMATCH ||
+                           err->code == ERR_MANIFEST_INVALID);
 
         return stale ? serve_old(q) : op_fail_with(op, err);
     }
