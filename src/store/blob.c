@@ -59,13 +59,25 @@ struct misfit {
     struct claim *claim;
     struct digest digest;
     uint64_t size; /* as the index had it */
+    struct index_write write;
 };
+
+/* A flight may have put the blob there anew, and recorded it, since. */
+static void misfit_apply(struct index_write *w, struct index_txn *t)
+{
+    struct misfit *m = container_of(w, struct misfit, write);
+
+    if (tree_size(&m->store->tree, &m->digest) != (int64_t)m->size) {
+        index_del_blob(t, &m->digest);
+    }
+}
 
 static void misfit_run(struct job *job)
 {
     struct misfit *m = container_of(job, struct misfit, job);
     char text[DIGEST_TEXT_MAX];
     int64_t size = tree_size(&m->store->tree, &m->digest);
+    struct err err;
 
     if (size == (int64_t)m->size) {
         return; /* it was fetched again meanwhile */
@@ -73,7 +85,17 @@ static void misfit_run(struct job *job)
     log_event(LOG_ERROR, "store.bad",
               "%s: %s has %" PRId64 " bytes instead of %" PRIu64 " (-1: no file); it is forgotten",
               m->store->dir, digest_text(&m->digest, text), size, m->size);
-    store_forget(m->store, &m->digest, true);
+    /* The file first, for once: after a commit it might be another one, that is right. */
+    if (size >= 0 && tree_quarantine(&m->store->tree, &m->digest) < 0 && errno != ENOENT) {
+        count(store_errors);
+        log_event(LOG_ERROR, "store.refused", "%s: %s cannot be moved to quarantine: %s",
+                  m->store->dir, digest_text(&m->digest, text), strerror(errno));
+    }
+    m->write.apply = misfit_apply;
+    if (writer_wait(m->store, &m->write, &err) < 0) {
+        log_event(LOG_ERROR, "index.refused", "%s: cannot be forgotten: %s",
+                  digest_text(&m->digest, text), err.text);
+    }
 }
 
 static void misfit_done(struct job *job)
@@ -162,6 +184,6 @@ void store_mark_verified(struct store *s, const struct digest *d)
     struct verified *v = xnew(struct verified);
 
     v->digest = *d;
-    v->write = (struct index_write){.apply = verified_apply, .done = verified_done, .lazy = true};
+    v->write = (struct index_write){.apply = verified_apply, .done = verified_done};
     index_write_submit(s, NULL, &v->write);
 }
