@@ -567,7 +567,7 @@ static const struct step *step_mismatch(struct op *op)
     count(flights_mismatched);
     err_set(&err, ERR_DIGEST_MISMATCH, "%s: the bytes are not %s", from,
             digest_text(&f->digest, text));
-    if (f->from_partial || f->mixed) {
+    if (f->from_partial || f->mixed || f->source == NULL) {
         /* Whose bytes were wrong nobody can tell: once more, from zero. */
         atomic_store(&f->rejoin, true);
     } else {
