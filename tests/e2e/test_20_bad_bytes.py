@@ -111,7 +111,7 @@ def test_a_body_shorter_than_promised(registry, larder, n):
     digest = registry.add_blob(REPO, LARGE)
     registry.on("GET", digest).body(LARGE[:n]).ignore_range().always()
     reply = lar.get(path_of(digest))
-    assert reply.status == 502 or (reply.status == 200 and not reply.complete)
+    assert reply.status in (502, 504) or (reply.status == 200 and not reply.complete)
     check_held_back([reply], LARGE)
     assert lar.kept() == set()
 
@@ -164,7 +164,7 @@ def test_a_partial_file_that_is_wrong(registry, larder):
     """Its first half was bad: the download goes on, fails, and is done once more from zero."""
     lar = larder(upstreams={"docker.io": registry.url},
                  limits={"retry_min": "5ms", "retry_max": "5ms", "retry_for": "50ms",
-                         "first_byte": "100ms"})
+                         "first_byte": "2s"})
     digest = registry.add_blob(REPO, LARGE)
     registry.on("GET", digest).corrupt(7).drop_after(700_000)
     rule = registry.on("GET", digest).status(503).always()

@@ -123,7 +123,7 @@ def test_closed_before_headers_each_time(registry, larder):
 
 def test_hang_before_headers(registry, larder):
     lar = larder(upstreams={"docker.io": registry.url},
-                 limits={**QUICK, "upstream_headers": "100ms"})
+                 limits={**QUICK, "upstream_headers": "400ms"})
     digest = registry.add_blob(REPO, BLOB)
     registry.on("GET", digest).hold_headers()
     reply = lar.get(path_of(digest))
@@ -145,7 +145,7 @@ def test_hang_before_headers_each_time(registry, larder):
 @pytest.mark.parametrize("n", [1, 700_000, len(BLOB) - 1])
 def test_hang_in_the_middle(registry, larder, n):
     lar = larder(upstreams={"docker.io": registry.url},
-                 limits={**QUICK, "upstream_stall": "100ms"})
+                 limits={**QUICK, "upstream_stall": "400ms"})
     digest = registry.add_blob(REPO, BLOB)
     registry.on("GET", digest).hold_after(n)
     reply = lar.get(path_of(digest))
