@@ -310,7 +310,8 @@ static int run_apart(int (*f)(unsigned n), unsigned n)
     fflush(stdout);
     pid = fork();
     if (pid == 0) {
-        _exit(f(n));
+        /* Its checks are told by its status: their lines would be counted as ours. */
+        _exit(freopen("/dev/null", "w", stdout) == NULL ? 2 : f(n));
     }
     CHECK(waitpid(pid, &status, 0) == pid);
     return status;
