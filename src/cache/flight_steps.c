@@ -87,6 +87,30 @@ static bool first_source_proved(struct flight *f)
     return proved;
 }
 
+/* The source to ask next; those whose bytes were wrong a moment ago are passed over for good. */
+static struct flight_source *good_source(struct flight *f)
+{
+    struct flight_source *s;
+    char text[DIGEST_TEXT_MAX];
+    struct err err;
+
+    while ((s = flight_source_next(f)) != NULL &&
+           flight_bad_get(f->table, s->repo.upstream, &f->digest, loop_now(f->loop))) {
+        err_set(&err, ERR_DIGEST_MISMATCH, "%s sent wrong bytes for %s a moment ago", s->repo.text,
+                digest_text(&f->digest, text));
+        flight_source_end(f, s, &err);
+    }
+    return s;
+}
+
+static const struct step *op_fail_sources(struct flight *f)
+{
+    struct err err;
+
+    flight_sources_error(f, &err);
+    return op_fail_with(&f->op, &err);
+}
+
 static const struct step *step_begin(struct op *op)
 {
     struct flight *f = flight_of(op);
@@ -101,7 +125,8 @@ static const struct step *step_begin(struct op *op)
         return op_fail(op, ERR_BLOB_UNKNOWN, "the blob is not here, and this cache is offline");
     }
     if (found == FOUND_NOT) {
-        return &S_open;
+        /* What cannot be asked of anybody needs no file. */
+        return good_source(f) == NULL ? op_fail_sources(f) : &S_open;
     }
     if (!first_source_proved(f)) {
         /* The bytes are another repository's: this one has to prove that it may serve them. */
@@ -193,22 +218,15 @@ static const struct step *step_fetch(struct op *op)
     struct flight *f = flight_of(op);
     struct flight_source *s;
     char text[DIGEST_TEXT_MAX];
-    struct err err;
 
     if (f->hint != UINT64_MAX && f->received == f->hint && f->received > 0 && !f->announced &&
         first_source_proved(f)) {
         atomic_store(&f->size, f->received);
         return &S_settle; /* the partial was whole: only the verdict was missing */
     }
-    while ((s = flight_source_next(f)) != NULL &&
-           flight_bad_get(f->table, s->repo.upstream, &f->digest, loop_now(f->loop))) {
-        err_set(&err, ERR_DIGEST_MISMATCH, "%s sent wrong bytes for %s a moment ago", s->repo.text,
-                digest_text(&f->digest, text));
-        flight_source_end(f, s, &err);
-    }
+    s = good_source(f);
     if (s == NULL) {
-        flight_sources_error(f, &err);
-        return op_fail_with(op, &err);
+        return op_fail_sources(f);
     }
     f->mixed = f->mixed || (f->received > 0 && f->source != NULL && f->source != s);
     f->source = s;
