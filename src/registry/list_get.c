@@ -1,10 +1,11 @@
 /*
  * registry/list_get.c - GET /v2/<name>/tags/list and /v2/<name>/referrers/<digest>.
  *
- *   resolve (resolve.c) -> deliver --in memory--> write
- *                             '--in a file--> loading -^
+ *   resolve (resolve.c) -> deliver --small--> write
+ *                             '--large, or in a file--> making (pool) -^
  */
 #include "base/file.h"
+#include "base/sha.h"
 #include "oci/query.h"
 #include "oci/referrers.h"
 #include "oci/taglist.h"
@@ -14,9 +15,10 @@
 #include <unistd.h>
 
 #define QUERY_VALUE_MAX 512
+#define LOOP_MAX (64u * 1024) /* what is larger is read by the pool: a loop has others to serve */
 
 STEP(deliver);
-STEP(loading);
+STEP(making);
 STEP(write);
 
 /* --- the body, wherever it is -------------------------------------------------------------- */
@@ -39,66 +41,6 @@ static bool body_from_index(struct request *q)
     return found;
 }
 
-static void load_run(struct job *job)
-{
-    struct request *q = container_of(job, struct request, reader.job);
-    struct store *s = q->registry->cache->store;
-    _cleanup_close_ int fd = store_open_blob(s, &q->digest, q->size, &q->reader.err);
-    _cleanup_free_ char *bytes = NULL;
-    ssize_t got;
-
-    if (fd < 0) {
-        return;
-    }
-    bytes = xcalloc((size_t)q->size + 1, 1);
-    got = file_pread_all(fd, bytes, (size_t)q->size, 0);
-    if (got < 0 || (uint64_t)got != q->size) {
-        err_set(&q->reader.err, ERR_STORE, "a list cannot be read from the store");
-        return;
-    }
-    buf_append(&q->body, bytes, (size_t)got);
-}
-
-static void on_loaded(struct job *job)
-{
-    struct request *q = container_of(job, struct request, reader.job);
-
-    q->reader.reading = false;
-    op_wake(&q->op);
-    request_unref(q);
-}
-
-static const struct step *step_deliver(struct op *op)
-{
-    struct request *q = request_of(op);
-
-    if (q->document != NULL) {
-        buf_append(&q->body, q->document->body, q->document->len);
-        return &S_write;
-    }
-    if (body_from_index(q)) {
-        return &S_write;
-    }
-    if (q->size > 4 * (uint64_t)MANIFEST_LIMIT) {
-        return op_fail(op, ERR_STORE, "a list in the store is too large");
-    }
-    q->reader.reading = true;
-    request_ref(q);
-    pool_submit(store_disk(q->registry->cache->store), q->loop, &q->reader.job, load_run,
-                on_loaded);
-    return &S_loading;
-}
-
-static const struct step *step_loading(struct op *op)
-{
-    struct request *q = request_of(op);
-
-    if (q->reader.reading) {
-        return STEP_WAIT;
-    }
-    return q->reader.err.code == ERR_NONE ? &S_write : op_fail_with(op, &q->reader.err);
-}
-
 /* --- the answer ----------------------------------------------------------------------------- */
 
 static void link_next(const struct request *q, const char *last, uint64_t n, struct buf *out)
@@ -115,27 +57,12 @@ static void link_next(const struct request *q, const char *last, uint64_t n, str
     buf_str(out, ">; rel=\"next\"\r\n");
 }
 
-static void reply_list(struct request *q, const struct buf *extra, const struct buf *body)
-{
-    struct buf headers;
-
-    buf_init(&headers, 8192);
-    /* A list has no digest that a client could use: it is written anew for each question. */
-    q->has_digest = false;
-    reply_headers(q, &headers);
-    buf_slice(&headers, buf_view(extra));
-    http_reply(q->x, 200, buf_view(&headers), buf_view(body));
-    buf_free(&headers);
-}
-
-static int write_tags(struct request *q, struct err *err)
+static int make_tags(struct request *q, struct buf *out, struct err *err)
 {
     uint64_t n = TAGLIST_ALL;
     struct taglist *list = NULL;
     struct taglist_page page;
-    struct buf extra;
     struct buf last;
-    struct buf out;
     struct buf text;
 
     buf_init(&text, QUERY_VALUE_MAX);
@@ -149,58 +76,157 @@ static int write_tags(struct request *q, struct err *err)
         return -1;
     }
     buf_init(&last, QUERY_VALUE_MAX);
-    buf_init(&out, 4 * (size_t)MANIFEST_LIMIT);
-    buf_init(&extra, 4096);
     ignore_result(query_get(q->x->head.query, "last", &last));
-    page = taglist_write(list, slice_str(q->route.requested), buf_view(&last), n, &out);
+    page = taglist_write(list, slice_str(q->route.requested), buf_view(&last), n, out);
     if (page.more) {
-        link_next(q, page.last, n, &extra);
+        link_next(q, page.last, n, &q->extra);
     }
-    snprintf(q->media_type, sizeof(q->media_type), "application/json");
-    reply_list(q, &extra, &out);
-    buf_free(&extra);
-    buf_free(&out);
     buf_free(&last);
     taglist_free(list);
     return 0;
 }
 
-static int write_referrers(struct request *q, struct err *err)
+static int make_referrers(struct request *q, struct buf *out, struct err *err)
 {
-    struct buf extra;
     struct buf type;
-    struct buf out;
     int result;
 
     buf_init(&type, QUERY_VALUE_MAX);
-    buf_init(&out, 4 * (size_t)MANIFEST_LIMIT);
-    buf_init(&extra, 128);
     ignore_result(query_get(q->x->head.query, "artifactType", &type));
     if (type.len > 0) {
-        buf_str(&extra, "OCI-Filters-Applied: artifactType\r\n");
+        buf_str(&q->extra, "OCI-Filters-Applied: artifactType\r\n");
     }
-    result = referrers_filter(buf_view(&q->body), buf_view(&type), &out, err);
-    if (result == 0) {
-        snprintf(q->media_type, sizeof(q->media_type), "application/vnd.oci.image.index.v1+json");
-        reply_list(q, &extra, &out);
-    }
-    buf_free(&extra);
-    buf_free(&out);
+    result = referrers_filter(buf_view(&q->body), buf_view(&type), out, err);
     buf_free(&type);
     return result;
+}
+
+/* Makes the answer's body of what is kept. Any thread: the request waits meanwhile. */
+static void make_list(struct request *q)
+{
+    bool tags = q->route.kind == ROUTE_TAGS;
+    struct err *err = &q->reader.err;
+    struct buf out;
+
+    buf_init(&out, 4 * (size_t)MANIFEST_LIMIT);
+    if ((tags ? make_tags(q, &out, err) : make_referrers(q, &out, err)) == 0 && out.failed) {
+        err_set(err, ERR_STORE, "the list would be too large");
+    }
+    buf_free(&q->body);
+    q->body = out;
+}
+
+/* --- in the pool --------------------------------------------------------------------------- */
+
+/* Reads the list's file; what a crash may have spoilt is not believed. */
+static void load_list(struct request *q)
+{
+    struct store *s = q->registry->cache->store;
+    _cleanup_close_ int fd = store_open_blob(s, &q->digest, q->size, &q->reader.err);
+    _cleanup_free_ char *bytes = NULL;
+    struct digest found = {.alg = q->digest.alg};
+    ssize_t got;
+
+    if (fd < 0) {
+        return;
+    }
+    bytes = xcalloc((size_t)q->size + 1, 1);
+    got = file_pread_all(fd, bytes, (size_t)q->size, 0);
+    if (got < 0 || (uint64_t)got != q->size) {
+        err_set(&q->reader.err, ERR_STORE, "a list cannot be read from the store");
+        return;
+    }
+    sha_of((enum sha_alg)found.alg, bytes, (size_t)got, found.bytes);
+    if (!digest_equal(&found, &q->digest)) {
+        store_quarantine(s, &q->digest);
+        err_set(&q->reader.err, ERR_UNAVAILABLE, "the list in the store is damaged; try again");
+        return;
+    }
+    buf_append(&q->body, bytes, (size_t)got);
+}
+
+static void make_run(struct job *job)
+{
+    struct request *q = container_of(job, struct request, reader.job);
+
+    if (q->body.len == 0) {
+        load_list(q);
+    }
+    if (q->reader.err.code == ERR_NONE) {
+        make_list(q);
+    }
+}
+
+static void on_made(struct job *job)
+{
+    struct request *q = container_of(job, struct request, reader.job);
+
+    q->reader.reading = false;
+    op_wake(&q->op);
+    request_unref(q);
+}
+
+static const struct step *make_in_pool(struct request *q)
+{
+    q->reader.reading = true;
+    request_ref(q);
+    pool_submit(store_disk(q->registry->cache->store), q->loop, &q->reader.job, make_run, on_made);
+    return &S_making;
+}
+
+static const struct step *step_making(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    return q->reader.reading ? STEP_WAIT : &S_write;
+}
+
+/* --- steps --------------------------------------------------------------------------------- */
+
+static const struct step *step_deliver(struct op *op)
+{
+    struct request *q = request_of(op);
+    bool here = q->document != NULL;
+
+    if (here) {
+        buf_append(&q->body, q->document->body, q->document->len);
+    } else {
+        here = body_from_index(q);
+    }
+    if (q->x->gone) {
+        return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
+    }
+    if (!here && q->size > 4 * (uint64_t)MANIFEST_LIMIT) {
+        return op_fail(op, ERR_STORE, "a list in the store is too large");
+    }
+    if (!here || q->body.len > LOOP_MAX) {
+        return make_in_pool(q);
+    }
+    make_list(q);
+    return &S_write;
 }
 
 static const struct step *step_write(struct op *op)
 {
     struct request *q = request_of(op);
-    struct err err = {0};
+    struct buf headers;
 
     if (q->x->gone) {
         return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
     }
-    if ((q->route.kind == ROUTE_TAGS ? write_tags(q, &err) : write_referrers(q, &err)) < 0) {
-        return op_fail_with(op, &err);
+    if (q->reader.err.code != ERR_NONE) {
+        return op_fail_with(op, &q->reader.err);
     }
+    snprintf(q->media_type, sizeof(q->media_type), "%s",
+             q->route.kind == ROUTE_TAGS ? "application/json"
+                                         : "application/vnd.oci.image.index.v1+json");
+    /* A list has no digest that a client could use: it is written anew for each question. */
+    q->has_digest = false;
+    buf_init(&headers, 8192);
+    reply_headers(q, &headers);
+    buf_slice(&headers, buf_view(&q->extra));
+    http_reply(q->x, 200, buf_view(&headers), buf_view(&q->body));
+    buf_free(&headers);
     return STEP_END;
 }
 

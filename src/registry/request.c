@@ -35,6 +35,7 @@ void request_unref(struct request *q)
     ask_unref(q->ask);
     document_unref(q->document);
     buf_free(&q->body);
+    buf_free(&q->extra);
     timer_fini(&q->timer);
     free(q);
 }
@@ -141,6 +142,7 @@ static struct request *request_new(struct registry *r, struct http_exchange *x)
     q->loop = x->loop;
     q->size = UINT64_MAX;
     buf_init(&q->body, 4 * (size_t)MANIFEST_LIMIT);
+    buf_init(&q->extra, 4096);
     x->user = q;
     return q;
 }

@@ -88,6 +88,7 @@ struct request {
     bool expired; /* it was proved too long ago */
     struct document *document;
     struct buf body;
+    struct buf extra; /* header lines of a list */
 
     struct flight_ticket ticket;
     struct flow_wait flow_wait;
