@@ -52,6 +52,7 @@ static void ask_free(struct ask *a)
 {
     op_cancel(&a->op);
     timer_fini(&a->timer);
+    timer_fini(&a->life);
     fetch_free(a->fetch);
     buf_free(&a->body);
     buf_free(&a->gathered);
@@ -144,6 +145,11 @@ static void on_timer(struct timer *timer)
     op_wake(&a->op);
 }
 
+static void on_life(struct timer *timer)
+{
+    op_wake(&container_of(timer, struct ask, life)->op);
+}
+
 static void ask_ended(struct op *op)
 {
     struct ask *a = ask_of(op);
@@ -151,6 +157,7 @@ static void ask_ended(struct op *op)
     bool leaves;
 
     timer_fini(&a->timer);
+    timer_fini(&a->life);
     buf_free(&a->body);
     pthread_mutex_lock(&t->lock);
     leaves = a->expires == 0;
@@ -201,9 +208,33 @@ static struct ask *ask_new(struct cache *c, struct loop *l, const struct ask_key
     buf_init(&a->body, MANIFEST_LIMIT);
     buf_init(&a->gathered, MANIFEST_LIMIT);
     timer_init(&a->timer, l, on_timer);
+    timer_init(&a->life, l, on_life);
+    timer_set(&a->life, ASK_LIFE_MS);
+    a->ends = loop_now(l) + ASK_LIFE_MS;
     a->deadline = loop_now(l) + limits.first_byte;
     a->has_want = digest_parse(slice_str(a->reference), &a->want);
     a->result.size = UINT64_MAX;
+    return a;
+}
+
+/* The ask for this question that counts still: what is remembered is so for its own time, whatever
+ * stands before it in the line. Caller has the lock. */
+static struct ask *table_find(struct ask_table *t, const struct ask_key *key, uint64_t now)
+{
+    struct map_node *node;
+    struct ask *a;
+
+    table_expire(t, now);
+    node = map_find(&t->map, ask_hash(key), ask_is, key);
+    if (node == NULL) {
+        return NULL;
+    }
+    a = container_of(node, struct ask, node);
+    if (!list_empty(&a->expiring) && a->expires <= now) {
+        table_remove(t, a);
+        ask_unref(a);
+        return NULL;
+    }
     return a;
 }
 
@@ -212,14 +243,12 @@ struct ask *ask_join(struct cache *c, struct loop *l, enum ask_kind kind,
 {
     struct ask_table *t = c->asks;
     struct ask_key key = {kind, repo->text, reference};
-    struct map_node *node;
     struct ask *a;
 
     pthread_mutex_lock(&t->lock);
-    table_expire(t, loop_now(l));
-    node = map_find(&t->map, ask_hash(&key), ask_is, &key);
-    if (node != NULL) {
-        a = container_of(node, struct ask, node);
+    a = table_find(t, &key, loop_now(l));
+    *ret_joined = a != NULL;
+    if (a != NULL) {
         atomic_fetch_add(&a->refs, 1);
     } else {
         a = ask_new(c, l, &key, repo);
@@ -227,8 +256,7 @@ struct ask *ask_join(struct cache *c, struct loop *l, enum ask_kind kind,
         a->listed = true;
     }
     pthread_mutex_unlock(&t->lock);
-    *ret_joined = node != NULL;
-    if (node != NULL) {
+    if (*ret_joined) {
         count(asks_joined);
     } else {
         count(asks_started);
@@ -299,11 +327,24 @@ void ask_fetch_end(struct ask *a)
     a->fetch = NULL;
 }
 
+/* Whether the ask has lived too long; *err says so then. */
+static bool ask_is_over(struct ask *a, struct err *err)
+{
+    if (loop_now(a->op.loop) < a->ends) {
+        return false;
+    }
+    err_set(err, ERR_TIMEOUT, "%s: the answer does not come to its end", a->repo.text);
+    return true;
+}
+
 enum fetch_state ask_fetch_poll(struct ask *a)
 {
     struct err err = {0};
     enum fetch_state state = fetch_poll(a->fetch, &err);
 
+    if (state == FETCH_NOT_YET && ask_is_over(a, &err)) {
+        state = FETCH_FAILED;
+    }
     if (state == FETCH_FAILED) {
         ask_fetch_end(a);
         a->op.err = err;
@@ -326,7 +367,7 @@ int ask_read_body(struct ask *a, size_t max)
             break;
         }
     }
-    if (n == STREAM_AGAIN) {
+    if (n == STREAM_AGAIN && !ask_is_over(a, &err)) {
         return 0;
     }
     ask_fetch_end(a);

@@ -140,20 +140,23 @@ static const struct step *step_take(struct op *op)
     return &S_keep;
 }
 
+/* NULL where the list is larger than what can be read again. */
 static struct document *list_document(struct ask *a)
 {
-    struct document *d;
+    struct document *d = NULL;
     struct buf out;
 
-    buf_init(&out, 4 * (size_t)MANIFEST_LIMIT);
+    buf_init(&out, TAGLIST_BODY_MAX);
     if (a->kind == ASK_TAGS) {
         taglist_write(a->tags, slice_str(a->repo.name), SLICE_NULL, TAGLIST_ALL, &out);
     } else {
         referrers_write(buf_view(&a->gathered), &out);
     }
-    d = document_new(out.p, out.len, SHA_256,
-                     a->kind == ASK_TAGS ? "application/json"
-                                         : "application/vnd.oci.image.index.v1+json");
+    if (!out.failed) {
+        d = document_new(out.p, out.len, SHA_256,
+                         a->kind == ASK_TAGS ? "application/json"
+                                             : "application/vnd.oci.image.index.v1+json");
+    }
     buf_free(&out);
     return d;
 }
@@ -163,6 +166,10 @@ static const struct step *step_keep(struct op *op)
     struct ask *a = ask_of(op);
 
     a->result.document = list_document(a);
+    if (a->result.document == NULL) {
+        return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s: its list has more than %u bytes",
+                       a->repo.text, TAGLIST_BODY_MAX);
+    }
     a->result.digest = a->result.document->digest;
     a->outcome = ASK_FETCHED;
     /* A list of tags has no reference of its own; the index wants one. */

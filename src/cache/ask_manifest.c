@@ -54,6 +54,10 @@ static const struct step *step_head(struct op *op)
     uint64_t size;
 
     a->by_tag = a->kind == ASK_TAG;
+    if (a->by_tag) {
+        a->has_want = false;
+        a->want = (struct digest){0};
+    }
     /* By digest a HEAD is only worth it where the bytes are here and only the proof is missing. */
     if (a->kind == ASK_DIGEST && !is_here(a, &a->want, &size)) {
         return &S_get;
@@ -106,7 +110,6 @@ static const struct step *step_pause(struct op *op)
     if (!ask_pause_over(a)) {
         return STEP_WAIT;
     }
-    a->has_want = a->kind == ASK_DIGEST;
     return &S_head;
 }
 
@@ -150,11 +153,45 @@ static struct manifest *confirmed_manifest(struct ask *a)
     return m;
 }
 
+/* The type to serve it as, where HEAD told none that is a manifest's: what the bytes say, or what
+ * it was served as before. False: nothing is known of it. */
+static bool settle_confirmed_type(struct ask *a)
+{
+    struct index_read *r;
+    struct member_record m;
+    uint64_t repo;
+    bool known;
+
+    if (media_type_is_manifest(slice_str(a->result.media_type))) {
+        return true;
+    }
+    if (a->confirmed != NULL) {
+        snprintf(a->result.media_type, sizeof(a->result.media_type), "%s",
+                 a->confirmed->media_type);
+        return true;
+    }
+    r = index_read_begin(a->cache->store);
+    if (r == NULL) {
+        return false;
+    }
+    known = index_get_repo(r, REPO_MIRRORED, a->repo.text, &repo) == INDEX_FOUND &&
+            index_get_member(r, repo, &a->want, &m) == INDEX_FOUND &&
+            media_type_is_manifest(slice_str(m.media_type));
+    index_read_end(r);
+    if (known) {
+        snprintf(a->result.media_type, sizeof(a->result.media_type), "%s", m.media_type);
+    }
+    return known;
+}
+
 static const struct step *step_confirm(struct op *op)
 {
     struct ask *a = ask_of(op);
 
     a->confirmed = confirmed_manifest(a);
+    if (!settle_confirmed_type(a)) {
+        return &S_get;
+    }
     a->result.digest = a->want;
     a->outcome = ASK_CONFIRMED;
     ask_record(a, apply_confirmed);
@@ -188,6 +225,7 @@ static const struct step *step_getting(struct op *op)
             op->err = (struct err){0};
             a->by_tag = true;
             a->has_want = false;
+            a->want = (struct digest){0};
             return &S_get;
         }
         if (ask_may_retry(a)) {

@@ -40,6 +40,11 @@ static const struct step *step_heading(struct op *op)
     case FETCH_FAILED:
         break;
     }
+    if (a->by_byte && op->err.code == ERR_RANGE) {
+        op->err = (struct err){0};
+        a->result.size = 0; /* the first byte of nothing */
+        return &S_record;
+    }
     if (!a->by_byte && (op->err.code == ERR_UNSUPPORTED || op->err.code == ERR_UPSTREAM_REFUSED)) {
         a->by_byte = true;
         op->err = (struct err){0};

@@ -9,6 +9,8 @@
 
 #define ASK_REFERENCE_MAX 512
 #define ASK_TRIES 3
+/* An answer that comes byte by byte would else stand in the way of another question for ever. */
+#define ASK_LIFE_MS (5 * limits.retry_for)
 
 /*
  * Owner: counted; the table, the op and each who waits hold one reference.
@@ -31,9 +33,11 @@ struct ask {
 
     struct op op;
     struct timer timer;
+    struct timer life;
     bool waited; /* the pause before a try is over */
     unsigned tries;
-    uint64_t deadline;
+    uint64_t deadline; /* no try begins after it */
+    uint64_t ends;     /* nor is an answer read on */
     struct fetch *fetch;
     bool has_want; /* the digest that the bytes must have */
     struct digest want;

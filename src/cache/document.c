@@ -83,18 +83,23 @@ static void put_child(struct index_txn *t, uint64_t repo, const struct upstream 
                       const struct digest *parent, const struct descriptor *child)
 {
     struct member_record m = {0};
+    bool answered;
 
     index_put_ref(t, parent, &child->digest, (uint8_t)child->kind, child->size);
-    if (index_txn_get_member(t, repo, &child->digest, &m) == INDEX_FOUND &&
-        m.proof == PROOF_UPSTREAM_ANSWER && m.credential == 0) {
+    answered = index_txn_get_member(t, repo, &child->digest, &m) == INDEX_FOUND &&
+               m.proof == PROOF_UPSTREAM_ANSWER;
+    if (answered && m.credential == 0 && m.kind != CHILD_BLOB) {
         return;
     }
-    if (m.proof == 0) {
-        m.proof = PROOF_MANIFEST;
+    /* What upstream itself answered for is known better, but for what a mere blob is. */
+    if (!answered || m.kind == CHILD_BLOB) {
+        m.kind = (uint8_t)child->kind;
+        snprintf(m.media_type, sizeof(m.media_type), "%s", child->media_type);
     }
-    m.kind = (uint8_t)child->kind;
-    m.size = child->size;
-    snprintf(m.media_type, sizeof(m.media_type), "%s", child->media_type);
+    if (!answered) {
+        m.proof = m.proof == 0 ? PROOF_MANIFEST : m.proof;
+        m.size = child->size;
+    }
     m.credential = upstream_credential(u);
     m.proved = clock_wall_s();
     index_put_member(t, repo, &child->digest, &m);

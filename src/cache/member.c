@@ -11,7 +11,10 @@
 
 bool member_is_fresh(const struct member_record *m, int64_t now, bool offline)
 {
-    return offline || m->credential == 0 || now - m->proved < CREDENTIAL_PROOF_S;
+    int64_t age = now - m->proved;
+
+    /* A clock that was ahead when it was proved does not make a proof last longer. */
+    return offline || m->credential == 0 || (age < CREDENTIAL_PROOF_S && age > -CREDENTIAL_PROOF_S);
 }
 
 struct holder_search {
@@ -79,13 +82,18 @@ void member_put_answered(struct index_txn *t, const struct cache_repo *repo, con
 {
     uint64_t id = index_put_repo(t, REPO_MIRRORED, repo->text);
     struct member_record m = {0};
+    bool known;
 
-    /* What a manifest said of its kind and type is worth keeping. */
-    if (index_txn_get_member(t, id, d, &m) != INDEX_FOUND) {
+    /* What a manifest said of a blob's kind and type is worth keeping. But what upstream answers
+     * for as a manifest is one, whatever it was taken for before. */
+    known = index_txn_get_member(t, id, d, &m) == INDEX_FOUND;
+    if (!known || kind == CHILD_MANIFEST) {
         m.kind = kind;
+    }
+    if (!known || (kind == CHILD_MANIFEST && media_type_is_manifest(slice_str(media_type)))) {
         snprintf(m.media_type, sizeof(m.media_type), "%s", media_type);
     }
-    m.size = size;
+    m.size = known && size == UINT64_MAX ? m.size : size;
     m.proof = PROOF_UPSTREAM_ANSWER;
     m.credential = upstream_credential(repo->upstream);
     m.proved = clock_wall_s();
