@@ -23,7 +23,7 @@ static void leave_at(struct client *c, uint64_t size, uint64_t landed)
 
 static void test_rules(void)
 {
-    struct partial_record p;
+    struct partial_record p = {0};
     struct client c;
 
     leave_at(&c, 2 * MIB, MIB); /* little remains */
