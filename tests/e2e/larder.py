@@ -21,6 +21,8 @@ import subprocess
 import threading
 import time
 
+from lmdbfile import digests
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.abspath(os.environ.get("LARDER", os.path.join(TOP, "build/release/larder")))
 VARIANT = os.environ.get("VARIANT", "release")
@@ -165,6 +167,7 @@ class Larder:
         self.args = list(args)
         self.env = env or {}
         self.process = None
+        self.ended_well = False
         self.host, self.port, self.url = None, None, None
         self.events, self.access = "", []
         self._threads = []
@@ -184,6 +187,7 @@ class Larder:
         return command
 
     def start(self):
+        self.ended_well = False
         self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                         env={**os.environ, **self.env}, errors="replace")
@@ -223,6 +227,7 @@ class Larder:
         self.process.send_signal(signal.SIGTERM)
         status = self._over(timeout)
         assert status == 0, f"exit status {status}:\n{self.events[-6000:]}"
+        self.ended_well = True
 
     def kill(self):
         self.process.kill()
@@ -297,7 +302,16 @@ class Larder:
         for word in REPORTS:
             assert word not in self.events, self.events[-8000:]
         if os.path.isdir(os.path.join(self.data, "blobs")):
-            self.kept()
+            kept = self.kept()
+            if self.ended_well:
+                self.check_index(kept)
+
+    def check_index(self, kept):
+        """After a clean stop the index and the files tell the same."""
+        index = os.path.join(self.data, "index")
+        assert digests(index, "blobs") == kept
+        partials = {digest.replace(":", "-") for digest in digests(index, "partials")}
+        assert partials == set(self.ingests())
 
 
 def drain(sock, timeout=5):

@@ -1,12 +1,14 @@
 """The program as a program: arguments, files, signals, one clear line where something is wrong."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 
 import pytest
 from larder import PROGRAM
+from lmdbfile import Tables
 from registry import noise
 
 
@@ -109,18 +111,57 @@ def test_directory_that_cannot_be_written(tmp_path):
     assert str(tmp_path) in line
 
 
-def test_foreign_index(tmp_path):
-    index = tmp_path / "index"
-    index.mkdir()
-    (index / "data.mdb").write_bytes(b"not an index of ours" * 1000)
+def refused_untouched(data, *hints):
+    """The data directory is refused by one line, twice, and its index is as it was."""
+    path = data / "index" / "data.mdb"
+    before = path.read_bytes()
+    for _ in range(2):
+        line = one_line(serve(data), 1)
+        assert str(data) in line and all(hint in line for hint in hints), line
+    assert path.read_bytes() == before
+
+
+def test_newer_index(registry, larder, tmp_path):
+    lar = larder(upstreams={"docker.io": registry.url}, data=tmp_path / "store")
+    lar.stop()
+    with Tables(tmp_path / "store" / "index", write=True) as tables:
+        tables.put("meta", b"format", b"\1" + (2).to_bytes(8, "little"))
+    lar.ended_well = False
+    refused_untouched(tmp_path / "store", "format 2", "newer")
+
+
+@pytest.mark.parametrize("table", ["theirs", "meta", None])
+def test_index_of_another_program(tmp_path, table):
+    with Tables(tmp_path / "index", write=True) as tables:
+        tables.put(table, b"key", b"value")
+    refused_untouched(tmp_path, "not Larder's")
+    assert os.listdir(tmp_path / "index") and not (tmp_path / "blobs").exists()
+
+
+def test_index_that_cannot_be_read(tmp_path):
+    """It is moved aside, never removed, and the server starts."""
+    rubbish = b"not an index of ours" * 1000
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "data.mdb").write_bytes(rubbish)
     result = serve_briefly(tmp_path)
-    # What cannot be read is moved aside, never removed.
-    assert result.returncode in (0, 1)
-    kept = [name for name in os.listdir(index) + os.listdir(tmp_path)
-            if os.path.isfile(index / name) or os.path.isfile(tmp_path / name)]
-    assert any((folder / name).is_file()
-               and b"not an index of ours" in (folder / name).read_bytes()[:100]
-               for folder in (index, tmp_path) for name in kept), kept
+    assert result.returncode == 0 and "index.replaced" in result.stderr, result
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in kept if path.read_bytes() == rubbish], kept
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"),
+                    reason="namespaces need root and unshare")
+def test_full_disk_at_start(tmp_path):
+    script = """mount -t tmpfs -o size=64k none "$1" || exit 77
+        dd if=/dev/zero of="$1/filler" bs=4k >/dev/null 2>&1
+        "$2" serve --listen 127.0.0.1:0 --data "$1"
+        status=$?; ls "$1" | tr '\\n' ' '; exit $status"""
+    result = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path),
+                             PROGRAM], capture_output=True, text=True, timeout=30, check=False)
+    if result.returncode == 77:
+        pytest.skip("cannot mount a tmpfs: " + result.stderr)
+    assert str(tmp_path) in one_line(result, 1)
+    assert "filler" in result.stdout
 
 
 def serve_briefly(data):

@@ -111,6 +111,24 @@ def test_basic(registry, larder):
     assert lar.get("/v2/library/x/blobs/" + img.layers[0]).status == 200
 
 
+@pytest.mark.parametrize("auth", [Basic("ann", "hush-hush"),
+                                  Bearer(user="ann", password="hush-hush")], ids=["basic", "token"])
+def test_no_log_tells_a_secret(registry, larder, auth):
+    """Not even at the finest level, and not where upstream breaks or refuses."""
+    img = image(registry)
+    registry.auth = auth
+    lar = with_credentials(registry, larder, {"user": "ann", "password": "hush-hush"},
+                           args=["--log-level", "debug"], limits={"retry_min": "1ms"})
+    assert lar.get(TAG).status == 200
+    registry.on("GET", img.layers[0]).reset()
+    assert lar.get("/v2/library/x/blobs/" + img.layers[0]).status == 200
+    registry.auth = Basic("ann", "another")
+    assert lar.get("/v2/library/x/manifests/other").status == 404
+    lar.stop()
+    for secret in "hush-hush", Basic("ann", "hush-hush").value[6:], "token-1":
+        assert secret not in lar.events + "".join(lar.access)
+
+
 def test_identity_token_by_post(registry, larder):
     img = image(registry)
     registry.auth = Bearer(identity="refresh-me")

@@ -1,6 +1,6 @@
 """Redirects: to storage that must not see credentials, that expire, that lead nowhere."""
 import pytest
-from registry import Basic, Bearer, Registry, noise
+from registry import Basic, Bearer, Registry, failure, noise
 
 DATA = noise(1_000_000)
 
@@ -39,6 +39,20 @@ def test_all_kinds(registry, storage, larder, status):
     assert lar.get("/v2/library/x/blobs/" + digest).body == DATA
 
 
+def test_storage_that_refuses_credentials(registry, storage, larder):
+    """As S3 does: a signature and an Authorization are one too many."""
+    registry.auth = Basic("ann", "secret")
+    digest = registry.add_blob("library/x", DATA)
+    registry.on("GET", digest).skip(1).always().redirect(storage.add_file("/signed?s=1", DATA))
+    answer = storage._answer
+    storage._answer = lambda seen: (failure(400, "INVALID") if "authorization" in seen.headers
+                                    else answer(seen))
+    lar = larder(config={"upstreams": {"docker.io": {
+        "endpoints": [registry.url], "credentials": {"user": "ann", "password": "secret"}}}})
+    assert lar.get("/v2/library/x/blobs/" + digest).body == DATA
+    assert storage.hits("GET", "/signed") == 1
+
+
 def test_relative_and_same_host_keep_the_credential(registry, larder):
     registry.auth = Basic("ann", "secret")
     digest = registry.add_blob("library/x", DATA)
@@ -47,6 +61,8 @@ def test_relative_and_same_host_keep_the_credential(registry, larder):
     lar = larder(config={"upstreams": {"docker.io": {
         "endpoints": [registry.url], "credentials": {"user": "ann", "password": "secret"}}}})
     assert lar.get("/v2/library/x/blobs/" + digest).body == DATA
+    asked = registry.seen("GET", "/v2/elsewhere")
+    assert [x.headers["authorization"] for x in asked] == [registry.auth.value]
 
 
 def test_loop(registry, larder):

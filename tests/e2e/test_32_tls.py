@@ -113,6 +113,25 @@ def test_ca_file_that_is_none(registry, larder, tmp_path):
     lar.process = None
 
 
+def test_https_never_goes_on_as_http(secure, authority, larder, registry):
+    first = secure()
+    path = blob(first)
+    first.on(None, "blobs").always().redirect(registry.add_file("/plain", DATA))
+    lar = start(larder, first, authority)
+    reply = lar.get(path)
+    assert (reply.status, reply.code()) == (502, "UNAVAILABLE")
+    assert "https to http" in lar.events and registry.requests == []
+
+
+def test_redirect_to_storage_over_tls(secure, authority, larder):
+    first, storage = secure(), secure()
+    path = blob(first)
+    first.on("GET", "blobs").redirect(storage.add_file("/signed", DATA))
+    lar = start(larder, first, authority)
+    reply = lar.get(path)
+    assert reply.complete and reply.body == DATA and storage.hits("GET", "/signed") == 1
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_cut_without_close_notify(secure, authority, larder, chunked):
     registry = secure()

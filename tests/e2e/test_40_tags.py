@@ -162,6 +162,32 @@ def test_old_answer_where_upstream_fails(registry, larder, trouble):
     assert (reply.status, reply.body, reply.source()) == (200, img.body, "stale")
 
 
+def test_patience_ends_the_wait_and_the_look_goes_on(registry, larder):
+    image(registry)
+    lar = larder(upstreams={"docker.io": registry.url},
+                 config={"tags": {"ttl": "0s", "patience": "100ms"}})
+    old = lar.get(TAG)
+    new = image(registry, seed=2)
+    gate = registry.on("HEAD", "manifests").hold_headers()
+    reply = lar.get(TAG)
+    assert (reply.body, reply.source()) == (old.body, "stale")
+    assert gate.reached()
+    gets = registry.hits("GET", "manifests")
+    gate.open()
+    assert registry.wait_hits("GET", "manifests", gets + 1)  # nobody had to ask again
+    lar.wait(lambda: lar.get(TAG).body == new.body, "the new manifest is served")
+
+
+def test_old_answer_ends_after_stale_if_error(registry, larder):
+    image(registry)
+    lar = larder(upstreams={"docker.io": registry.url}, limits={"first_byte": "5s"},
+                 config={"tags": {"ttl": "0s", "patience": "100ms", "stale_if_error": "0s"}})
+    lar.get(TAG)
+    registry.stop()
+    reply = lar.get(TAG)
+    assert (reply.status, reply.code()) == (502, "UNAVAILABLE")
+
+
 def test_refusal_is_not_hidden_by_the_old_answer(registry, larder):
     image(registry)
     lar = larder(upstreams={"docker.io": registry.url}, args=["--tag-ttl", "0s"])

@@ -78,6 +78,11 @@ def test_path_and_ns(registry, larder):
     front = larder(config={"upstreams": {"ghcr.io": {
         "endpoints": [{"url": behind.url, "ns": True}]}}})
     assert front.get("/v2/ghcr.io/library/x/manifests/latest").body == img.body
+    assert {x.path for x in registry.requests} == {
+        "/v2/library/x/manifests/latest", "/v2/library/x/manifests/" + img.digest}
+    lines = behind.lines(1)
+    # Its path does not name the upstream: only `ns`, which no log shows, can have.
+    assert all("repo=ghcr.io/library/x" in x and "path=/v2/library/x/" in x for x in lines), lines
     prefixed = larder(upstreams={"ghcr.io": behind.url + "/ghcr.io"})
     assert prefixed.get("/v2/ghcr.io/library/x/manifests/latest").body == img.body
     exact = larder(upstreams={"ghcr.io": behind.url + "/v2/ghcr.io"})

@@ -67,6 +67,33 @@ def test_age_and_source_in_the_header(registry, larder):
     assert lar.get("/v2/x/manifests/" + img.digest).source() == "hit"
 
 
+def test_where_answers_came_from(registry, larder):
+    """The header and the log tell the same."""
+    img = registry.add_image("library/x", "latest", [noise(400_000)])
+    lar = larder(upstreams={"docker.io": registry.url}, args=["--tag-ttl", "0s"],
+                 config={"cache": {"prefetch": False}})
+    blob = "/v2/x/blobs/" + img.layers[0]
+    said = [lar.get("/v2/x/manifests/latest"), lar.get("/v2/x/manifests/latest")]
+    gate = registry.on("GET", img.layers[0]).hold_after(200_000)
+    first = lar.begin(blob)
+    assert gate.reached()
+    second = lar.begin(blob)
+    lar.wait_counter("flights_joined", 1)
+    gate.open()
+    said += [first.done(), second.done()]
+    lar.wait_counter("flights_landed", 1)
+    said.append(lar.get(blob))
+    registry.stop()
+    said += [lar.get("/v2/x/manifests/latest"), lar.get("/v2/")]
+    sources = [reply.source() for reply in said]
+    assert sources == ["miss", "revalidated", "miss", "joined", "hit", "stale", "none"]
+    found = [LINE.match(line)["source"] for line in lar.lines(len(said))]
+    assert sorted(found) == sorted(sources)
+    counters = lar.counters()
+    assert [counters["responses_" + source] for source in sorted(set(sources) - {"none"})] == [
+        1, 1, 2, 1, 1]
+
+
 def test_counters_add_up(registry, larder):
     registry.add_image("library/x", "latest", [noise(1000)])
     lar = larder(upstreams={"docker.io": registry.url})
