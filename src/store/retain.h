@@ -1,0 +1,66 @@
+/*
+ * store/retain.h - what hosted repositories keep, and what goes: tags by their policy, manifests
+ * without a tag, blobs that no manifest refers to. Online: pushes run beside it.
+ *
+ * Everything is judged and removed in the same change of the index, so that a push either finds
+ * what it names or is told that it is missing. What a manifest that stays refers to never goes.
+ */
+#ifndef STORE_RETAIN_H
+#define STORE_RETAIN_H
+
+#include "store/index.h"
+
+/* What holds for hosted names of a pattern; the first that matches counts. Borrowed. */
+struct retain_rule {
+    const char *pattern;
+    uint64_t keep_tags;       /* of the newest, by when they were last pushed or pulled; 0: all */
+    int64_t expire_after_s;   /* since a tag's last push or pull; 0: never */
+    int64_t untagged_after_s; /* since a manifest without tag was last pushed or asked for; 0: never
+                               */
+    const char *const *protect; /* tags that neither rule removes: patterns with '*' */
+    size_t n_protect;
+};
+
+/* Owner: the caller; borrowed for as long as the store is open. */
+struct retain_rules {
+    const struct retain_rule *rules;
+    size_t n_rules;
+    int64_t grace_s; /* how long a blob that nothing refers to stays after it was last asked for */
+    int64_t every_s; /* between two runs */
+};
+
+enum retain_what { RETAIN_TAG, RETAIN_MANIFEST, RETAIN_BLOB };
+
+/* One thing that goes from one repository. `repo` is "" for bytes that nobody holds any more. */
+struct retain_gone {
+    enum retain_what what;
+    const char *repo;
+    const char *tag; /* of RETAIN_TAG */
+    const struct digest *digest;
+    uint64_t size;    /* of a blob or manifest */
+    const char *why; /* "keep_tags", "expire_after", "untagged_after", "unreferenced" */
+};
+
+/* What a run did. */
+struct retain_sum {
+    uint64_t tags;
+    uint64_t manifests;
+    uint64_t blobs;
+    uint64_t bytes; /* of files that were (or would be) removed */
+};
+
+/*
+ * One run over all hosted repositories, on this thread, which may block: not on a loop. f (may be
+ * NULL) is told of each thing that goes. `dry`: nothing goes, but f is told all the same, what
+ * would follow from it included. One run at a time: a second waits. -1: ERR_STORE, what was done
+ * stays done.
+ */
+int retain_run(struct store *s, bool dry, void (*f)(void *arg, const struct retain_gone *gone),
+               void *arg, struct retain_sum *ret, struct err *err) MUST_CHECK;
+
+/* Removes the bytes of these where no repository holds them, nobody has a lease and nothing is
+ * pinned; the index first. In the background, on the disk pool; nobody waits. After something was
+ * deleted from a repository. */
+void retain_drop(struct store *s, const struct digest *d, size_t n);
+
+#endif
