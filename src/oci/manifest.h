@@ -36,7 +36,8 @@ enum child_kind {
     CHILD_MANIFEST, /* an entry of an index that is a manifest itself */
     CHILD_CONFIG,
     CHILD_LAYER,
-    CHILD_BLOB, /* another entry of an index (BuildKit's older caches), or one of an artifact */
+    CHILD_BLOB,     /* another entry of an index (BuildKit's older caches), or one of an artifact */
+    CHILD_REFERRER, /* of the index only: a manifest that names the parent as its subject */
 };
 
 struct descriptor {

@@ -25,6 +25,9 @@ struct hosted_manifest {
     struct slice body;
     char media_type[MEDIA_TYPE_MAX];
     const struct manifest *parsed;
+    /* A flag a child of `parsed`: the pusher may read it through another repository, so it becomes
+     * a member of this one if it is here and synced. */
+    const bool *may_take;
     const char *const *tags;
     size_t n_tags;
 };
@@ -33,12 +36,10 @@ struct hosted_manifest {
  * Its record is the caller's to put, before. */
 void hosted_put_blob(struct index_txn *t, const char *repo, const struct digest *d, uint64_t size);
 
-/* Records the manifest (blob, body, refs), sets its tags, and makes members of those children that
- * are none yet and for which `may_take` says that the pusher may read them elsewhere and they are
- * here, synced. *ret_missing: how many children it names that are no members even then; foreign
- * layers do not count. */
+/* Records the manifest (blob, body, refs), sets its tags, and makes members of the children that it
+ * may take. *ret_missing: how many children it names that are no members even then, or whose bytes
+ * are not here; foreign layers do not count. */
 void hosted_put_manifest(struct index_txn *t, const char *repo, const struct hosted_manifest *m,
-                         bool (*may_take)(void *arg, const struct descriptor *child), void *arg,
                          size_t *ret_missing);
 
 /* Sets a tag; what it meant before stays in its history, and the manifest that it named stays. */

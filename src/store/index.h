@@ -31,7 +31,7 @@ struct blob_record {
 enum member_proof {
     PROOF_UPSTREAM_ANSWER = 1, /* upstream itself answered 200 for it in this repository */
     PROOF_MANIFEST = 2,        /* a manifest that upstream served there lists it */
-    PROOF_PUSHED = 3,
+    PROOF_PUSHED = 3,          /* here: uploaded, mounted, or named by a pushed manifest */
 };
 
 struct member_record {
@@ -43,7 +43,12 @@ struct member_record {
     int64_t proved;
 };
 
-enum tag_kind { TAG_TAG = 1, TAG_LIST = 2, TAG_REFERRERS = 3 };
+enum tag_kind {
+    TAG_TAG = 1,
+    TAG_LIST = 2,
+    TAG_REFERRERS = 3,
+    TAG_OF_DIGEST = 4, /* the way back, for hosted repositories: "DIGEST TAG" */
+};
 
 struct tag_record {
     struct digest digest; /* TAG_LIST, TAG_REFERRERS: of the stored body */

@@ -37,7 +37,7 @@ struct retain_gone {
     const char *repo;
     const char *tag; /* of RETAIN_TAG */
     const struct digest *digest;
-    uint64_t size;    /* of a blob or manifest */
+    uint64_t size;   /* of a blob or manifest */
     const char *why; /* "keep_tags", "expire_after", "untagged_after", "unreferenced" */
 };
 
