@@ -1,0 +1,260 @@
+/* test_oci_image.c - image configurations, good and bad, and the entries of an index in order. */
+#include "oci/image.h"
+#include "oci/platform.h"
+
+#include "tap.h"
+
+#include <stdlib.h>
+
+#define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define ID1 "\"sha256:" HEX64 "\""
+#define ID2 "\"sha512:" HEX64 HEX64 "\""
+
+static struct image *parse(const char *body, struct err *e)
+{
+    struct image *i = NULL;
+    size_t len = strlen(body);
+    char *copy = xcalloc(len + 1, 1);
+    char *exact = len == 0 ? copy : xrealloc(copy, len); /* so that a read past its end is seen */
+    int result;
+
+    memcpy(exact, body, len);
+    *e = (struct err){0};
+    result = image_parse(slice_of(exact, len), &i, e);
+    free(exact);
+    CHECK_NOTE((result == 0) == (i != NULL), "result and value agree");
+    return i;
+}
+
+static void test_good(void)
+{
+    struct err e;
+    struct image *i = parse("{\"created\":\"2022\",\"config\":{\"Env\":[\"A=b\"],\"os\":\"x\"},"
+                            "\"architecture\":\"amd64\",\"os\":\"linux\",\"history\":[{\"a\":1}],"
+                            "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[" ID1 "," ID2 "," ID1
+                            "],\"x\":[{}]},\"variant\":null}\n",
+                            &e);
+
+    if (!CHECK(i != NULL)) {
+        return;
+    }
+    CHECK_STR(i->architecture, "amd64");
+    CHECK_STR(i->os, "linux");
+    CHECK_INT(i->n_diff_ids, 3);
+    CHECK_INT(i->diff_ids[0].alg, DIGEST_SHA256);
+    CHECK_INT(i->diff_ids[1].alg, DIGEST_SHA512);
+    CHECK(digest_equal(&i->diff_ids[0], &i->diff_ids[2]));
+    CHECK_INT(i->diff_ids[0].bytes[1], 0x23);
+    image_free(i);
+    image_free(NULL);
+}
+
+/* Without layers, or with members of other kinds than they should be: still images. */
+static void test_odd(void)
+{
+    static const struct {
+        const char *body;
+        size_t layers;
+        const char *os;
+    } CASES[] = {
+        {"{}", 0, ""},
+        {"{\"rootfs\":{}}", 0, ""},
+        {"{\"rootfs\":null,\"os\":\"linux\"}", 0, "linux"},
+        {"{\"rootfs\":{\"diff_ids\":null}}", 0, ""},
+        {"{\"rootfs\":{\"diff_ids\":[]}}", 0, ""},
+        {"{\"os\":7,\"architecture\":{\"os\":\"linux\"}}", 0, ""},
+        {"{\"os\":\"0123456789012345678901234567890123456789\"}", 0, ""},
+        {"{\"\\u006fs\":\"\\u006cinux\"}", 0, "linux"},
+        {"{\"rootfs\":{\"diff_ids\":[" ID1 "]},\"rootfs\":{\"diff_ids\":[" ID2 "," ID1 "]}}", 2,
+         ""},
+        {"{\"diff_ids\":[\"x\"],\"rootfs\":{\"other\":[\"x\"]}}", 0, ""},
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(CASES); n++) {
+        struct err e;
+        struct image *i = parse(CASES[n].body, &e);
+
+        CHECK_NOTE(i != NULL && i->n_diff_ids == CASES[n].layers, CASES[n].body);
+        CHECK_NOTE(i != NULL && strcmp(i->os, CASES[n].os) == 0, CASES[n].body);
+        image_free(i);
+    }
+}
+
+static void test_bad(void)
+{
+    static const char *const CASES[] = {
+        "",
+        "[]",
+        "\"x\"",
+        "{",
+        "{\"os\"}",
+        "{\"os\":\"linux\"} x",
+        "{\"os\":\"linux\"",
+        "{\"rootfs\":{\"diff_ids\":[" ID1,
+        "{\"rootfs\":{\"diff_ids\":[" ID1 "]",
+        "{\"rootfs\":{\"diff_ids\":[" ID1 ",]}}",
+        "{\"rootfs\":{\"diff_ids\":[7]}}",
+        "{\"rootfs\":{\"diff_ids\":[[" ID1 "]]}}",
+        "{\"rootfs\":{\"diff_ids\":{}}}",
+        "{\"rootfs\":{\"diff_ids\":" ID1 "}}",
+        "{\"rootfs\":{\"diff_ids\":[\"sha256:junk\"]}}",
+        "{\"rootfs\":{\"diff_ids\":[\"\"]}}",
+        "{\"rootfs\":{\"diff_ids\":[\"blake3:" HEX64 "\"]}}",
+        "{\"rootfs\":{\"diff_ids\":[\"sha256:" HEX64 "\\u0000\"]}}",
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(CASES); n++) {
+        struct err e;
+        struct image *i = parse(CASES[n], &e);
+
+        CHECK_NOTE(i == NULL && e.code == ERR_MANIFEST_INVALID && e.text[0] != '\0', CASES[n]);
+        image_free(i);
+    }
+}
+
+/* `n` times `item` between `head` and `tail`. */
+static struct image *parse_many(const char *head, const char *item, size_t n, const char *tail,
+                                struct err *e)
+{
+    struct buf b;
+    struct image *i;
+
+    buf_init(&b, 2 * (size_t)IMAGE_MAX);
+    buf_str(&b, head);
+    for (size_t k = 0; k < n; k++) {
+        buf_printf(&b, "%s%s", k == 0 ? "" : ",", item);
+    }
+    buf_str(&b, tail);
+    buf_str(&b, ""); /* a NUL behind it even where nothing was put */
+    i = parse(b.p, e);
+    buf_free(&b);
+    return i;
+}
+
+static void test_bounds(void)
+{
+    struct err e;
+    struct image *i;
+
+    i = parse_many("{\"rootfs\":{\"diff_ids\":[", ID1, IMAGE_LAYERS_MAX, "]}}", &e);
+    CHECK(i != NULL && i->n_diff_ids == IMAGE_LAYERS_MAX);
+    image_free(i);
+    i = parse_many("{\"rootfs\":{\"diff_ids\":[", ID1, IMAGE_LAYERS_MAX + 1, "]}}", &e);
+    CHECK(i == NULL && strstr(e.text, "4096") != NULL);
+    image_free(i);
+    i = parse_many("{\"history\":[", "1", IMAGE_VALUES_MAX - 3, "]}", &e);
+    CHECK(i != NULL);
+    image_free(i);
+    i = parse_many("{\"history\":[", "1", IMAGE_VALUES_MAX, "]}", &e);
+    CHECK(i == NULL && strstr(e.text, "100000") != NULL);
+    image_free(i);
+    i = parse_many("{\"a\":\"", "012345678901234567890123456789", IMAGE_MAX / 30, "\"}", &e);
+    CHECK(i == NULL && strstr(e.text, "larger") != NULL);
+    image_free(i);
+}
+
+static void test_config_types(void)
+{
+    CHECK(image_is_config(slice_str("application/vnd.oci.image.config.v1+json")));
+    CHECK(image_is_config(slice_str("application/vnd.docker.container.image.v1+json; a=b")));
+    CHECK(!image_is_config(slice_str("application/vnd.buildkit.cacheconfig.v0")));
+    CHECK(!image_is_config(slice_str("application/vnd.oci.empty.v1+json")));
+    CHECK(!image_is_config(slice_str("")));
+}
+
+/* --- entries of an index ------------------------------------------------------------------- */
+
+#define IMAGE "\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"size\":1"
+#define DIGEST(c) "\"digest\":\"sha256:" c c c c c c c c "\""
+#define FOR(arch) "\"platform\":{\"os\":\"linux\",\"architecture\":\"" arch "\"}"
+
+static void test_order(void)
+{
+    static const char BODY[] =
+        "{\"schemaVersion\":2,\"manifests\":["
+        "{" IMAGE "," DIGEST("aaaaaaaa") "," FOR(
+            "arm64") "},"
+                     "{" IMAGE "," DIGEST(
+                         "bbbbbbbb") ",\"platform\":{\"os\":\"unknown\","
+                                     "\"architecture\":\"unknown\"}},"
+                                     "{" IMAGE "," DIGEST("cccccccc") "," FOR(
+                                         "amd64") ",\"annotations\":{\"vnd.docker.reference.type\":"
+                                                  "\"attestation-manifest\"}},"
+                                                  "{" IMAGE "," DIGEST("dddddddd") "," FOR(
+                                                      "amd64") ",\"annotations\":7},"
+                                                               "{" IMAGE "," DIGEST(
+                                                                   "eeeeeeee") ",\"platform\":{"
+                                                                               "\"os\":\"windows\","
+                                                                               "\"architecture\":"
+                                                                               "\"amd64\"}},"
+                                                                               "{" IMAGE "," DIGEST(
+                                                                                   "ffffffff") "},"
+                                                                                               "{\""
+                                                                                               "med"
+                                                                                               "iaT"
+                                                                                               "ype"
+                                                                                               "\":"
+                                                                                               "\"a"
+                                                                                               "ppl"
+                                                                                               "ica"
+                                                                                               "tio"
+                                                                                               "n/"
+                                                                                               "vnd"
+                                                                                               ".bu"
+                                                                                               "ild"
+                                                                                               "kit"
+                                                                                               ".ca"
+                                                                                               "che"
+                                                                                               "con"
+                                                                                               "fig"
+                                                                                               ".v0"
+                                                                                               "\""
+                                                                                               "," DIGEST(
+                                                                                                   "99999999") "},"
+                                                                                                               "{" IMAGE
+                                                                                                               ",\"digest\":\"blake3:00\"},"
+                                                                                                               "{" IMAGE
+                                                                                                               "," DIGEST("00000000") "," FOR(
+                                                                                                                   "amd64") "},"
+                                                                                                                            "7]}";
+    static const unsigned char WANT[] = {0xdd, 0x00, 0xaa, 0xee, 0xff};
+    struct platform p = {"linux", "amd64"};
+    struct digest *found = NULL;
+    size_t n = 0;
+
+    platform_order(slice_str(BODY), &p, &found, &n);
+    if (CHECK_INT(n, ARRAY_LEN(WANT))) {
+        for (size_t i = 0; i < n; i++) {
+            CHECK_INT(found[i].bytes[0], WANT[i]);
+        }
+    }
+    free(found);
+    platform_order(slice_str("{\"manifests\":{}}"), &p, &found, &n);
+    CHECK(found == NULL && n == 0);
+    platform_order(slice_str("[]"), &p, &found, &n);
+    CHECK(found == NULL && n == 0);
+}
+
+static void test_here(void)
+{
+    struct platform p = platform_here();
+
+    CHECK_STR(p.os, "linux");
+#ifdef __x86_64__
+    CHECK(strcmp(p.architecture, "amd64") == 0 || strcmp(p.architecture, "386") == 0);
+#endif
+    CHECK(p.architecture[0] != '\0');
+}
+
+int main(void)
+{
+    test_good();
+    test_odd();
+    test_bad();
+    test_bounds();
+    test_config_types();
+    test_order();
+    test_here();
+    return tap_done();
+}
