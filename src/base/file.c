@@ -83,6 +83,23 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len, struct 
     return 0;
 }
 
+/* That the folder itself outlives a crash is up to the one above it. */
+static int make_one(const char *path)
+{
+    _cleanup_free_ char *above = NULL;
+    _cleanup_close_ int fd = -1;
+
+    if (mkdir(path, 0755) < 0) {
+        return errno == EEXIST ? 0 : -1;
+    }
+    above = xasprintf("%s/..", path);
+    fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && fsync(fd) < 0) {
+        return errno == EINVAL ? 0 : -1; /* some file systems know no sync of folders */
+    }
+    return 0;
+}
+
 int file_mkdirs(const char *path)
 {
     _cleanup_free_ char *copy = xstrdup(path);
@@ -93,10 +110,10 @@ int file_mkdirs(const char *path)
     }
     for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST) {
+        if (make_one(copy) < 0) {
             return -1;
         }
         *slash = '/';
     }
-    return mkdir(copy, 0755) < 0 && errno != EEXIST ? -1 : 0;
+    return make_one(copy);
 }

@@ -24,7 +24,8 @@ ssize_t file_pread_all(int fd, void *p, size_t n, uint64_t offset) MUST_CHECK;
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len,
               struct err *err) MUST_CHECK;
 
-/* Creates a folder and its parents, mode 0755 less the umask. 0, or -1 with errno. */
+/* Creates a folder and its parents, mode 0755 less the umask, and syncs the folders that got an
+ * entry where they can be read. 0, or -1 with errno. */
 int file_mkdirs(const char *path) MUST_CHECK;
 
 #endif

@@ -42,6 +42,9 @@ int tree_open(struct tree *t, int dir_fd, const char *dir, struct err *err)
                            names[i], strerror(errno));
         }
     }
+    if (fsync(dir_fd) < 0) {
+        return err_set(err, ERR_STORE, "%s: %s", dir, strerror(errno));
+    }
     t->in_memory = fstatfs(t->ingest, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
     atomic_store(&t->made, 1); /* whoever made folders before may not have come to sync them */
     return 0;
@@ -102,17 +105,19 @@ int64_t tree_size(const struct tree *t, const struct digest *d)
     return st.st_size;
 }
 
-/* The folder of a blob, and that of its algorithm. */
+/* The folder of a blob, and that of its algorithm. Another thread may use a folder before this one
+ * has counted it, so it is told before. */
 static int make_folder(struct tree *t, const struct digest *d)
 {
     char path[TREE_PATH_MAX];
+    bool good;
 
-    if ((mkdirat(t->blobs, digest_alg_name(d), 0755) < 0 && errno != EEXIST) ||
-        (mkdirat(t->blobs, folder_path(d, path), 0755) < 0 && errno != EEXIST)) {
-        return -1;
-    }
+    atomic_fetch_add(&t->making, 1);
+    good = (mkdirat(t->blobs, digest_alg_name(d), 0755) == 0 || errno == EEXIST) &&
+           (mkdirat(t->blobs, folder_path(d, path), 0755) == 0 || errno == EEXIST);
     atomic_fetch_add(&t->made, 1);
-    return 0;
+    atomic_fetch_sub(&t->making, 1);
+    return good ? 0 : -1;
 }
 
 int tree_take(struct tree *t, const char *name, const struct digest *d)
@@ -151,9 +156,10 @@ static int sync_path(int at, const char *path)
 static int sync_above(struct tree *t)
 {
     static const char *const above[] = {"sha256", "sha512", "."};
+    bool making = atomic_load(&t->making) > 0;
     uint64_t made = atomic_load(&t->made);
 
-    if (atomic_load(&t->synced) >= made) {
+    if (!making && atomic_load(&t->synced) >= made) {
         return 0;
     }
     for (size_t i = 0; i < ARRAY_LEN(above); i++) {

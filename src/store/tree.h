@@ -23,7 +23,8 @@ struct tree {
     int ingest;
     int quarantine;
     bool in_memory;          /* setting room aside there is work, and gains nothing */
-    _Atomic uint64_t made;   /* folders below `blobs`, and 1 for those found at start */
+    _Atomic unsigned making; /* how many threads make a folder below `blobs` */
+    _Atomic uint64_t made;   /* folders there, and 1 for those found at start */
     _Atomic uint64_t synced; /* as many of them are on disk for certain */
 };
 
