@@ -305,6 +305,71 @@ void index_each_tag(struct index_read *r, uint64_t repo, enum tag_kind kind, con
     db_each(r->db, DB_TAGS, record_key_view(&prefix), walk.after, one_tag, &walk);
 }
 
+struct repo_walk {
+    struct slice after;
+    bool (*f)(void *arg, uint64_t repo, const char *name);
+    void *arg;
+};
+
+static bool one_repo(void *arg, struct slice key, struct slice value)
+{
+    struct repo_walk *walk = arg;
+    char name[REPO_NAME_MAX + 1];
+    enum repo_kind kind;
+    uint64_t id;
+
+    if (slice_eq(key, walk->after)) {
+        return true;
+    }
+    if (!record_get_repo(value, &id, &kind, name)) {
+        record_is_bad(DB_REPOS);
+        return true;
+    }
+    return walk->f(walk->arg, id, name);
+}
+
+void index_each_repo(struct index_read *r, enum repo_kind kind, const char *after,
+                     bool (*f)(void *arg, uint64_t repo, const char *name), void *arg)
+{
+    struct repo_walk walk = {SLICE_NULL, f, arg};
+    struct record_key from;
+
+    if (record_key_repo(&from, kind, after[0] == '\0' ? "-" : after)) {
+        walk.after = after[0] == '\0' ? SLICE_NULL : record_key_view(&from);
+        db_each(r->db, DB_REPOS, slice_sub(record_key_view(&from), 0, 1), walk.after, one_repo,
+                &walk);
+    }
+}
+
+struct member_walk {
+    bool (*f)(void *arg, const struct digest *d, const struct member_record *m);
+    void *arg;
+};
+
+static bool one_member(void *arg, struct slice key, struct slice value)
+{
+    struct member_walk *walk = arg;
+    struct member_record m;
+    struct digest d;
+
+    if (key.len < 8 || !digest_from_key(slice_from(key, 8), &d) || !record_get_member(value, &m)) {
+        record_is_bad(DB_MEMBERS);
+        return true;
+    }
+    return walk->f(walk->arg, &d, &m);
+}
+
+void index_each_member(struct index_read *r, uint64_t repo,
+                       bool (*f)(void *arg, const struct digest *d, const struct member_record *m),
+                       void *arg)
+{
+    struct member_walk walk = {f, arg};
+    struct record_key prefix;
+
+    record_key_members(&prefix, repo);
+    db_each(r->db, DB_MEMBERS, record_key_view(&prefix), SLICE_NULL, one_member, &walk);
+}
+
 struct ref_walk {
     bool (*f)(void *arg, const struct digest *child, uint8_t kind, uint64_t size);
     void *arg;

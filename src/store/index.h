@@ -100,6 +100,14 @@ void index_each_tag(struct index_read *r, uint64_t repo, enum tag_kind kind, con
                     void *arg);
 enum index_found index_get_repo_name(struct index_read *r, uint64_t repo, enum repo_kind *ret_kind,
                                      char ret_name[512]);
+/* Repositories of one kind whose name is above `after` ("": from the start), until f is false; in
+ * byte order but for names of 511 bytes, which come where their hash does. */
+void index_each_repo(struct index_read *r, enum repo_kind kind, const char *after,
+                     bool (*f)(void *arg, uint64_t repo, const char *name), void *arg);
+/* Members of a repository by digest, until f is false. */
+void index_each_member(struct index_read *r, uint64_t repo,
+                       bool (*f)(void *arg, const struct digest *d, const struct member_record *m),
+                       void *arg);
 /* Children of a manifest, as recorded. */
 void index_each_ref(struct index_read *r, const struct digest *parent,
                     bool (*f)(void *arg, const struct digest *child, uint8_t kind, uint64_t size),

@@ -165,65 +165,40 @@ static void test_config_types(void)
 
 /* --- entries of an index ------------------------------------------------------------------- */
 
-#define IMAGE "\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"size\":1"
-#define DIGEST(c) "\"digest\":\"sha256:" c c c c c c c c "\""
-#define FOR(arch) "\"platform\":{\"os\":\"linux\",\"architecture\":\"" arch "\"}"
+/* An entry whose digest is a letter 64 times, and what stands behind that. */
+#define ENTRY(type, letter, rest)                                                                  \
+    "{\"mediaType\":\"application/vnd." type                                                       \
+    "+json\",\"size\":1,\"digest\":\"sha256:" letter letter letter letter letter letter letter     \
+        letter "\"" rest "}"
+#define IMAGE(letter, rest) ENTRY("oci.image.manifest.v1", letter, rest)
+#define FOR(os, arch) ",\"platform\":{\"os\":\"" os "\",\"architecture\":\"" arch "\"}"
+#define NOTE(value) ",\"annotations\":" value
+
+static const char INDEX[] = {
+    "{\"schemaVersion\":2,\"manifests\":["
+    /* clang-format off */
+    IMAGE("aaaaaaaa", FOR("linux", "arm64")) ","
+    IMAGE("bbbbbbbb", FOR("unknown", "unknown")) ","
+    IMAGE("cccccccc", FOR("linux", "amd64")
+          NOTE("{\"vnd.docker.reference.type\":\"attestation-manifest\"}")) ","
+    IMAGE("dddddddd", FOR("linux", "amd64") NOTE("7")) ","
+    IMAGE("eeeeeeee", FOR("windows", "amd64")) ","
+    IMAGE("ffffffff", "") ","
+    ENTRY("buildkit.cacheconfig.v0", "99999999", "") ","
+    IMAGE("junkjunk", "") ","
+    IMAGE("00000000", FOR("linux", "amd64")) ","
+    "7]}"
+    /* clang-format on */
+};
 
 static void test_order(void)
 {
-    static const char BODY[] =
-        "{\"schemaVersion\":2,\"manifests\":["
-        "{" IMAGE "," DIGEST("aaaaaaaa") "," FOR(
-            "arm64") "},"
-                     "{" IMAGE "," DIGEST(
-                         "bbbbbbbb") ",\"platform\":{\"os\":\"unknown\","
-                                     "\"architecture\":\"unknown\"}},"
-                                     "{" IMAGE "," DIGEST("cccccccc") "," FOR(
-                                         "amd64") ",\"annotations\":{\"vnd.docker.reference.type\":"
-                                                  "\"attestation-manifest\"}},"
-                                                  "{" IMAGE "," DIGEST("dddddddd") "," FOR(
-                                                      "amd64") ",\"annotations\":7},"
-                                                               "{" IMAGE "," DIGEST(
-                                                                   "eeeeeeee") ",\"platform\":{"
-                                                                               "\"os\":\"windows\","
-                                                                               "\"architecture\":"
-                                                                               "\"amd64\"}},"
-                                                                               "{" IMAGE "," DIGEST(
-                                                                                   "ffffffff") "},"
-                                                                                               "{\""
-                                                                                               "med"
-                                                                                               "iaT"
-                                                                                               "ype"
-                                                                                               "\":"
-                                                                                               "\"a"
-                                                                                               "ppl"
-                                                                                               "ica"
-                                                                                               "tio"
-                                                                                               "n/"
-                                                                                               "vnd"
-                                                                                               ".bu"
-                                                                                               "ild"
-                                                                                               "kit"
-                                                                                               ".ca"
-                                                                                               "che"
-                                                                                               "con"
-                                                                                               "fig"
-                                                                                               ".v0"
-                                                                                               "\""
-                                                                                               "," DIGEST(
-                                                                                                   "99999999") "},"
-                                                                                                               "{" IMAGE
-                                                                                                               ",\"digest\":\"blake3:00\"},"
-                                                                                                               "{" IMAGE
-                                                                                                               "," DIGEST("00000000") "," FOR(
-                                                                                                                   "amd64") "},"
-                                                                                                                            "7]}";
     static const unsigned char WANT[] = {0xdd, 0x00, 0xaa, 0xee, 0xff};
     struct platform p = {"linux", "amd64"};
     struct digest *found = NULL;
     size_t n = 0;
 
-    platform_order(slice_str(BODY), &p, &found, &n);
+    platform_order(slice_str(INDEX), &p, &found, &n);
     if (CHECK_INT(n, ARRAY_LEN(WANT))) {
         for (size_t i = 0; i < n; i++) {
             CHECK_INT(found[i].bytes[0], WANT[i]);

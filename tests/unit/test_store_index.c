@@ -68,6 +68,77 @@ static bool see_tag(void *arg, const char *reference, const struct tag_record *t
     return ++seen->n != seen->stop;
 }
 
+static bool see_repo(void *arg, uint64_t repo, const char *name)
+{
+    struct seen *seen = arg;
+
+    seen->sum += repo;
+    snprintf(seen->text + strlen(seen->text), 64, "%.60s ", name);
+    return ++seen->n != seen->stop;
+}
+
+static bool see_member(void *arg, const struct digest *d, const struct member_record *m)
+{
+    struct seen *seen = arg;
+    struct digest want = nth_digest((unsigned)m->size, 10);
+
+    seen->sum += digest_equal(&want, d);
+    return ++seen->n != seen->stop;
+}
+
+static void put_repos(struct index_txn *t, void *arg)
+{
+    static const char *const NAMES[] = {"stage/b", "stage/a", "cache/z", "stage/a/b"};
+    uint64_t *repo = arg;
+
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        repo[i] = index_put_repo(t, REPO_HOSTED, NAMES[i]);
+    }
+    index_put_repo(t, REPO_MIRRORED, "docker.io/library/x");
+    for (unsigned n = 1; n < 5; n++) {
+        struct digest d = nth_digest(n, 10);
+
+        index_put_member(t, n < 4 ? repo[1] : repo[2], &d,
+                         &(struct member_record){.size = n, .proof = PROOF_PUSHED});
+    }
+}
+
+static void test_walks(void)
+{
+    struct seen seen = {0};
+    struct index_read *r;
+    uint64_t repos[4];
+    struct store *s;
+
+    store_dir_new();
+    s = store_dir_open();
+    CHECK_INT(change(s, put_repos, repos, &err), 0);
+    r = index_read_begin(s);
+    index_each_repo(r, REPO_HOSTED, "", see_repo, &seen);
+    CHECK_STR(seen.text, "cache/z stage/a stage/a/b stage/b ");
+    CHECK_INT(seen.sum, repos[0] + repos[1] + repos[2] + repos[3]);
+    seen = (struct seen){0};
+    index_each_repo(r, REPO_HOSTED, "stage/a", see_repo, &seen);
+    CHECK_STR(seen.text, "stage/a/b stage/b ");
+    seen = (struct seen){.stop = 1};
+    index_each_repo(r, REPO_HOSTED, "cache/zz", see_repo, &seen);
+    CHECK_STR(seen.text, "stage/a ");
+    seen = (struct seen){0};
+    index_each_repo(r, REPO_MIRRORED, "", see_repo, &seen);
+    CHECK_STR(seen.text, "docker.io/library/x ");
+    seen = (struct seen){0};
+    index_each_member(r, repos[1], see_member, &seen);
+    CHECK(seen.n == 3 && seen.sum == 3);
+    seen = (struct seen){.stop = 2};
+    index_each_member(r, repos[1], see_member, &seen);
+    CHECK_INT(seen.n, 2);
+    seen = (struct seen){0};
+    index_each_member(r, repos[3], see_member, &seen);
+    CHECK_INT(seen.n, 0);
+    index_read_end(r);
+    store_close(s);
+}
+
 static void test_questions(void)
 {
     struct digest manifest = nth_digest(1, 10);
@@ -502,6 +573,7 @@ int main(void)
 {
     log_setup(LOG_ERROR, false);
     test_questions();
+    test_walks();
     test_tags();
     test_rubbish();
     test_groups();
