@@ -1,27 +1,61 @@
-/* admin/control.c - what the control socket answers. */
+/* admin/control.c - what the control socket answers: at once, or by a job of the disk pool. */
 #include "admin/control.h"
 
 #include "base/counter.h"
 #include "oci/errbody.h"
+#include "oci/query.h"
 
-#define BODY_MAX (64u * 1024)
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define COUNTERS_MAX (64u * 1024)
 #define JSON_HEADERS "Content-Type: application/json\r\n"
+#define PREFIX "/-/"
+/* Commands under way at once: the disk pool has others to serve. */
+#define LIVE_MAX 4
+
+/* Owner: the server. Any thread. */
+struct control {
+    struct admin admin;
+    atomic_uint live;
+};
+
+/* A command under way. Owner: itself, until its end. Thread: the exchange's loop, but for run(). */
+struct command {
+    struct job job;
+    struct task gone; /* runs when something happened to the exchange */
+    struct control *control;
+    struct http_exchange *x; /* NULL: the client left */
+    const struct admin_command *what;
+    struct admin_query query;
+    struct buf name;
+    struct buf out;
+    struct err err;
+    int result;
+};
+
+/* --- answers ------------------------------------------------------------------------------- */
 
 static void refuse(struct http_exchange *x, enum err_code code, const char *message)
 {
     struct buf body;
 
-    buf_init(&body, BODY_MAX);
+    buf_init(&body, COUNTERS_MAX);
     errbody_write(&body, err_oci_code(code), message, NULL);
     http_reply(x, err_status(code), slice_str(JSON_HEADERS), buf_view(&body));
     buf_free(&body);
+}
+
+static bool is_read(const struct http_exchange *x)
+{
+    return x->head.method == HTTP_GET || x->head.method == HTTP_HEAD;
 }
 
 static void reply_counters(struct http_exchange *x)
 {
     struct buf body;
 
-    buf_init(&body, BODY_MAX);
+    buf_init(&body, COUNTERS_MAX);
     for (int i = 0; i < COUNTER_COUNT; i++) {
         buf_printf(&body, "%s\"%s\":%lld", i == 0 ? "{" : ",", counter_name((enum counter)i),
                    (long long)counter_sum((enum counter)i));
@@ -31,13 +65,156 @@ static void reply_counters(struct http_exchange *x)
     buf_free(&body);
 }
 
-void control_handle(struct http_exchange *x)
+/* --- commands ------------------------------------------------------------------------------ */
+
+static void command_free(struct command *c)
 {
-    if (!slice_is(x->head.path, "/-/counters")) {
-        refuse(x, ERR_NOT_FOUND, "the control socket has /-/counters");
-    } else if (x->head.method != HTTP_GET && x->head.method != HTTP_HEAD) {
+    task_cancel(&c->gone);
+    atomic_fetch_sub(&c->control->live, 1);
+    buf_free(&c->name);
+    buf_free(&c->out);
+    free(c);
+}
+
+/* Nobody waits for the answer any more: the command goes on without. */
+static void on_gone(struct task *t)
+{
+    struct command *c = container_of(t, struct command, gone);
+
+    if (c->x != NULL && c->x->gone) {
+        http_abort(c->x);
+        c->x = NULL;
+    }
+}
+
+static void command_run(struct job *j)
+{
+    struct command *c = container_of(j, struct command, job);
+
+    c->result = admin_run(&c->control->admin, c->what, &c->query, &c->out, &c->err);
+}
+
+static void on_done(struct job *j)
+{
+    struct command *c = container_of(j, struct command, job);
+    struct http_exchange *x = c->x;
+
+    if (x != NULL && x->gone) {
+        http_abort(x);
+    } else if (x != NULL && c->result < 0) {
+        refuse(x, c->err.code, c->err.text);
+    } else if (x != NULL) {
+        http_reply(x, 200, slice_str(JSON_HEADERS), buf_view(&c->out));
+    }
+    command_free(c);
+}
+
+static bool is_yes(struct slice query, const char *name)
+{
+    struct buf value;
+    bool yes;
+
+    buf_init(&value, 16);
+    yes = query_get(query, name, &value) && slice_is(buf_view(&value), "1");
+    buf_free(&value);
+    return yes;
+}
+
+/* The name that is asked for; false where it can be none: what is cut short would mean another. */
+static bool read_name(struct command *c, struct slice query)
+{
+    buf_init(&c->name, ADMIN_NAME_MAX);
+    ignore_result(query_get(query, "repository", &c->name));
+    c->query.name = c->name.len == 0 ? "" : c->name.p;
+    return !c->name.failed && strlen(c->query.name) == c->name.len;
+}
+
+static void command_start(struct control *control, struct http_exchange *x,
+                          const struct admin_command *what)
+{
+    struct command *c = xnew(struct command);
+
+    c->control = control;
+    c->what = what;
+    c->x = x;
+    task_init(&c->gone, on_gone);
+    if (!read_name(c, x->head.query)) {
+        refuse(x, ERR_NAME_INVALID, c->name.failed ? "the name is too long" : "this is no name");
+        command_free(c);
+        return;
+    }
+    c->query.all = is_yes(x->head.query, "all");
+    c->query.dry_run = is_yes(x->head.query, "dry_run");
+    x->owner = &c->gone;
+    pool_submit(store_disk(control->admin.store), x->loop, &c->job, command_run, on_done);
+}
+
+/* Whether this client may have it done; else the exchange is answered. */
+static bool may_run(struct http_exchange *x, const struct admin_command *what)
+{
+    bool local = strcmp(x->client, "unix") == 0 || strcmp(x->client, "127.0.0.1") == 0 ||
+                 strcmp(x->client, "::1") == 0;
+
+    if (what->changes ? x->head.method != HTTP_POST : !is_read(x)) {
+        refuse(x, ERR_UNSUPPORTED,
+               what->changes ? "this is asked for by POST" : "this is asked for by GET");
+        return false;
+    }
+    if (what->changes && (!local || http_field(&x->head, "Origin").p != NULL)) {
+        refuse(x, ERR_DENIED, "this is for commands on the same machine");
+        return false;
+    }
+    return true;
+}
+
+static void command_handle(struct control *c, struct http_exchange *x,
+                           const struct admin_command *what)
+{
+    if (!may_run(x, what)) {
+        return;
+    }
+    if (atomic_fetch_add(&c->live, 1) >= LIVE_MAX) {
+        atomic_fetch_sub(&c->live, 1);
+        refuse(x, ERR_UNAVAILABLE, "other commands are under way; try again");
+        return;
+    }
+    command_start(c, x, what);
+}
+
+void control_handle(struct control *c, struct http_exchange *x)
+{
+    const struct admin_command *what = NULL;
+
+    if (slice_starts(x->head.path, PREFIX)) {
+        what = admin_find(slice_from(x->head.path, strlen(PREFIX)));
+    }
+    if (what != NULL) {
+        command_handle(c, x, what);
+    } else if (!slice_is(x->head.path, PREFIX "counters")) {
+        refuse(x, ERR_NOT_FOUND, "the control socket has counters and commands under " PREFIX);
+    } else if (!is_read(x)) {
         refuse(x, ERR_UNSUPPORTED, "counters are read by GET");
     } else {
         reply_counters(x);
     }
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+struct control *control_new(const struct admin *a)
+{
+    struct control *c = xnew(struct control);
+
+    c->admin = *a;
+    return c;
+}
+
+void control_free(struct control *c)
+{
+    free(c);
+}
+
+unsigned control_live(const struct control *c)
+{
+    return atomic_load(&c->live);
 }

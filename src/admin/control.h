@@ -1,15 +1,32 @@
 /*
- * admin/control.h - HTTP under /-/ for the operator: on the control socket only.
+ * admin/control.h - HTTP under /-/ for the operator: on the control socket, and on listeners of
+ * role admin.
+ *
+ *   GET  /-/counters                     a JSON object: the name of each counter and its sum
+ *   GET  /-/stages?repository=NAME       the commands of admin/admin.h
+ *   GET  /-/ls?repository=NAME&all=1
+ *   POST /-/rm?repository=NAME
+ *   POST /-/gc?dry_run=1
+ *
+ * What changes something is answered on Unix sockets and to this machine only, and never to a page
+ * of a browser. Commands run in the disk pool, a few at once, to their end, whoever leaves.
  */
 #ifndef ADMIN_CONTROL_H
 #define ADMIN_CONTROL_H
 
+#include "admin/admin.h"
 #include "http/server.h"
 
-/*
- * Answers one exchange that came over a listener of role admin. Loop thread.
- *   GET /-/counters   a JSON object: the name of each counter and its sum
- */
-void control_handle(struct http_exchange *x);
+struct control;
+
+/* `a` is copied; what it points at outlives the control. */
+struct control *control_new(const struct admin *a);
+/* Once control_live() is 0, or no loop runs any more and the disk pool is gone. */
+void control_free(struct control *c);
+/* Commands that have not come to their end. Any thread. */
+unsigned control_live(const struct control *c);
+
+/* Answers one exchange. Loop thread. */
+void control_handle(struct control *c, struct http_exchange *x);
 
 #endif

@@ -5,7 +5,23 @@
 #include <stdlib.h>
 
 /* Which commands take a flag: a bit each, by position in COMMANDS. */
-enum { ON_SERVE = 1, ON_CHECK = 2, ON_ALL = ~0 };
+enum {
+    ON_SERVE = 1,
+    ON_CHECK = 2,
+    ON_STAGES = 16,
+    ON_LS = 32,
+    ON_STORE = ON_STAGES | ON_LS,
+    ON_ALL = ~0
+};
+
+#define STORE_HELP                                                                                 \
+    "\n"                                                                                           \
+    "Asks the server that runs on the data directory; where none does, works on it directly.\n"    \
+    "\n"                                                                                           \
+    "  --config FILE            the configuration of the server\n"                                 \
+    "  --data DIR               where everything is kept\n"
+#define JSON_HELP "  --json                   what was found, as JSON\n"
+#define HELP_HELP "  -h, --help               this text\n"
 
 static const struct {
     const char *name;
@@ -51,6 +67,22 @@ static const struct {
      "\n"
      "  --config FILE, --data DIR  have no meaning here\n"
      "  -h, --help                 this text\n"},
+    {"stages", 1,
+     "usage: larder stages [FLAG]... [REPOSITORY]\n"
+     "\n"
+     "Shows which image extends which: those that were pushed and the mirrored ones below them, "
+     "or\n"
+     "what has to do with REPOSITORY, which may be a mirrored one (docker.io/library/golang). "
+     "Sizes\n"
+     "are those of the layers as they are stored; + is what an image adds to the one above it.\n"
+     "From scratch is what extends no image that is here.\n" STORE_HELP JSON_HELP HELP_HELP},
+    {"ls", 1,
+     "usage: larder ls [FLAG]... [REPOSITORY]\n"
+     "\n"
+     "Lists the repositories that were pushed to and their tags, or those of REPOSITORY, which "
+     "may\n"
+     "be a mirrored one. Sizes are what is here, each blob once.\n" STORE_HELP
+     "  --all                    the mirrored repositories too\n" JSON_HELP HELP_HELP},
 };
 
 static const char GENERAL_HELP[] =
@@ -61,6 +93,8 @@ static const char GENERAL_HELP[] =
     "\n"
     "  serve     run the proxy\n"
     "  check     check a configuration file\n"
+    "  stages    show which image extends which\n"
+    "  ls        list repositories and tags\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"
@@ -90,6 +124,8 @@ static const struct flag {
     {"log-level", KIND_TEXT, ON_SERVE, CONFIG_AT(log_level), 0},
     {"log-format", KIND_TEXT, ON_SERVE, CONFIG_AT(log_format), 0},
     {"offline", KIND_YES, ON_SERVE, CONFIG_AT(offline), 0},
+    {"json", KIND_YES, ON_STORE, offsetof(struct flags, json), 0},
+    {"all", KIND_YES, ON_LS, offsetof(struct flags, all), 0},
     {"help", KIND_YES, ON_ALL, offsetof(struct flags, help), 0},
 #undef CONFIG_AT
 };

@@ -15,6 +15,8 @@ struct flags {
     const char *command; /* its name, static; NULL: none was given */
     const char **args;   /* what follows the command and is no flag */
     size_t n_args;
+    bool json;    /* --json: what a command found, as it is */
+    bool all;     /* ls --all */
     bool help;    /* --help or -h: print flags_help(command), status 0 */
     char **words; /* a copy of argv in getopt's order, that args points into */
 };

@@ -11,6 +11,7 @@
 #include "cache/flow.h"
 #include "cli/banner.h"
 #include "cli/cpus.h"
+#include "cli/open.h"
 #include "net/listen.h"
 #include "net/resolve.h"
 #include "registry/record.h"
@@ -55,6 +56,7 @@ struct serve {
     struct upstream **upstream_list;
     struct cache *cache;
     struct registry *registry;
+    struct control *control;
     struct http_server *server;
     struct listeners *listeners;
     struct http_listener *listener_info; /* the configured ones, then the control socket */
@@ -68,7 +70,7 @@ static void on_exchange(struct http_exchange *x)
     struct serve *s = x->context;
 
     if (x->listener->role == ROLE_ADMIN) {
-        control_handle(x);
+        control_handle(s->control, x);
     } else {
         registry_handle(s->registry, x);
     }
@@ -153,7 +155,8 @@ static void workers_start(struct serve *s)
  * are still recorded. */
 static bool still_busy(const struct serve *s)
 {
-    return registry_live(s->registry) > 0 || flight_settling(s->cache) > 0;
+    return registry_live(s->registry) > 0 || flight_settling(s->cache) > 0 ||
+           control_live(s->control) > 0;
 }
 
 static void workers_stop(struct serve *s)
@@ -176,17 +179,8 @@ static void workers_stop(struct serve *s)
 
 static int make_store(struct serve *s, struct err *err)
 {
-    struct store_options options = {
-        .dir = s->config->data,
-        .max_size = s->config->max_size,
-        .max_percent = s->config->max_percent,
-        .min_free = s->config->min_free,
-        .min_free_percent = s->config->min_free_percent,
-    };
-
     s->disk = pool_new("disk", DISK_THREADS);
-    options.disk = s->disk;
-    s->store = store_open(&options, err);
+    s->store = open_store(s->config, s->disk, err);
     return s->store == NULL ? -1 : 0;
 }
 
@@ -238,6 +232,7 @@ static void make_registry(struct serve *s)
         .upstreams = s->upstream_list,
     };
     s->registry = registry_new(&options);
+    s->control = control_new(&(struct admin){s->store, s->routes});
     s->server = http_server_new(&server);
 }
 
@@ -288,6 +283,7 @@ static void serve_free(struct serve *s)
     pool_free(s->disk);
     store_close(s->store);
     registry_free(s->registry);
+    control_free(s->control);
     cache_free(s->cache);
     upstreams_free(s->upstreams);
     http_client_free(s->client);

@@ -1,6 +1,9 @@
 /* oci/errbody.c - the JSON body of an error. */
 #include "oci/errbody.h"
 
+#include <jansson.h>
+#include <stdio.h>
+
 void errbody_write(struct buf *b, const char *code, const char *message, const char *detail_json)
 {
     buf_str(b, "{\"errors\":[{\"code\":");
@@ -12,4 +15,14 @@ void errbody_write(struct buf *b, const char *code, const char *message, const c
         buf_str(b, detail_json);
     }
     buf_str(b, "}]}");
+}
+
+void errbody_message(struct slice body, char *out, size_t size)
+{
+    json_t *root = json_loadb(body.len == 0 ? "" : body.p, body.len, 0, NULL);
+    const json_t *first = json_array_get(json_object_get(root, "errors"), 0);
+    const char *message = json_string_value(json_object_get(first, "message"));
+
+    snprintf(out, size, "%s", message == NULL ? "an error that is not explained" : message);
+    json_decref(root);
 }

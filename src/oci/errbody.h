@@ -12,4 +12,7 @@
  * in as it stands, or NULL for no such member. The message may hold any bytes. */
 void errbody_write(struct buf *b, const char *code, const char *message, const char *detail_json);
 
+/* The first message of such a body, cut to `size` bytes; of any other body, words that say so. */
+void errbody_message(struct slice body, char *out, size_t size);
+
 #endif

@@ -1,14 +1,13 @@
 /*
  * oci/stages.c - the forest of images, by sorting them.
  *
- * In the order of their lists of diff ids an image is followed at once by all that extend it. So one
- * walk with a stack of those that are open finds each parent, and no cycle can be.
+ * In the order of their lists of diff ids an image is followed at once by all that extend it. So
+ * one walk with a stack of those that are open finds each parent, and no cycle can be.
  */
 #include "oci/stages.h"
 
 #include <stdlib.h>
 
-/* qsort_r() passes it on. */
 static int digest_order(const struct digest *a, const struct digest *b)
 {
     return memcmp(a, b, sizeof(*a));

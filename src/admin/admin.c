@@ -1,0 +1,37 @@
+/* admin/admin.c - which commands there are. */
+#include "admin/admin.h"
+
+static const struct admin_command COMMANDS[] = {
+    {"stages", false, admin_stages},
+    {"ls", false, admin_ls},
+};
+
+const struct admin_command *admin_find(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(COMMANDS); i++) {
+        if (slice_is(name, COMMANDS[i].name)) {
+            return &COMMANDS[i];
+        }
+    }
+    return NULL;
+}
+
+int admin_run(const struct admin *a, const struct admin_command *c, const struct admin_query *q,
+              struct buf *out, struct err *err)
+{
+    int result;
+
+    buf_init(out, ADMIN_ANSWER_MAX);
+    result = c->run(a, q, out, err);
+    if (result == 0 && out->failed) {
+        result = err_set(err, ERR_TOO_LARGE,
+                         "the answer would be larger than %u MiB: ask for one "
+                         "repository",
+                         ADMIN_ANSWER_MAX >> 20);
+    }
+    if (result < 0) {
+        buf_free(out);
+        buf_init(out, ADMIN_ANSWER_MAX);
+    }
+    return result;
+}

@@ -1,0 +1,60 @@
+/*
+ * admin/admin.h - the commands on an open store: they look, or change, and answer in JSON.
+ *
+ * Each blocks, and is a job of the disk pool where a server runs. Any thread; several at once.
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include "base/str.h"
+#include "oci/route.h"
+#include "store/store.h"
+
+/* Owner: the caller; what it points at is borrowed. Never changes. */
+struct admin {
+    struct store *store;
+    const struct route_table *routes;
+};
+
+/* What a command is asked. `name` as the operator wrote it; "" where there is none. */
+struct admin_query {
+    const char *name;
+    bool all;     /* ls: the mirrored repositories too */
+    bool dry_run; /* gc: only say what would go */
+};
+
+/* Longest name, and longest answer. */
+#define ADMIN_NAME_MAX 1024
+#define ADMIN_ANSWER_MAX (64u << 20)
+
+/* A command. Appends a JSON object to `out`, of ADMIN_ANSWER_MAX; or -1 and *err. */
+struct admin_command {
+    const char *name; /* "stages": /-/stages on the control socket */
+    bool changes;     /* something: POST, and from this machine only */
+    int (*run)(const struct admin *a, const struct admin_query *q, struct buf *out,
+               struct err *err);
+};
+
+/* NULL: there is none of that name. Static storage. */
+const struct admin_command *admin_find(struct slice name);
+
+/* Runs it; *out is initialised here, empty after -1. buf_free() is the caller's either way. */
+int admin_run(const struct admin *a, const struct admin_command *c, const struct admin_query *q,
+              struct buf *out, struct err *err) MUST_CHECK;
+
+/* Images of hosted repositories, or of the one that is named, as a forest: which extends which,
+ * what each adds and shares. ERR_NAME_UNKNOWN, ERR_STORE, ERR_TOO_LARGE. */
+int admin_stages(const struct admin *a, const struct admin_query *q, struct buf *out,
+                 struct err *err) MUST_CHECK;
+/* Repositories and their tags. The same errors. */
+int admin_ls(const struct admin *a, const struct admin_query *q, struct buf *out,
+             struct err *err) MUST_CHECK;
+/* Removes a tag (REPOSITORY:TAG), a manifest with its tags (REPOSITORY@DIGEST), or all that a
+ * hosted repository has. Also ERR_UNSUPPORTED: it is mirrored; ERR_MANIFEST_UNKNOWN. */
+int admin_rm(const struct admin *a, const struct admin_query *q, struct buf *out,
+             struct err *err) MUST_CHECK;
+/* One run of retention. ERR_STORE. */
+int admin_gc(const struct admin *a, const struct admin_query *q, struct buf *out,
+             struct err *err) MUST_CHECK;
+
+#endif

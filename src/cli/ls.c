@@ -1,0 +1,71 @@
+/* cli/ls.c - `larder ls`: repositories and their tags. */
+#include "cli/ls.h"
+
+#include "cli/command.h"
+#include "cli/render.h"
+
+/* "sha256:" and as many digits as tell one from another. */
+#define SHORT_DIGEST 19
+
+static void add_repository(struct render *r, const json_t *repository)
+{
+    const char *upstream = command_text(repository, "upstream");
+    char size[RENDER_SIZE_MAX];
+    struct buf note;
+
+    buf_init(&note, 256);
+    command_count(&note, json_array_size(json_object_get(repository, "tags")), "tag");
+    buf_str(&note, ", ");
+    command_count(&note, command_number(repository, "manifests"), "manifest");
+    render_add(r,
+               xasprintf("%s%s%s", upstream, upstream[0] == '\0' ? "" : "/",
+                         command_text(repository, "repository")),
+               xstrdup(render_size(command_number(repository, "bytes"), size)), buf_take(&note));
+}
+
+static void add_tag(struct render *r, const json_t *tag)
+{
+    const char *pushed = command_text(tag, "pushed");
+    bool hosted = pushed[0] != '\0';
+    char size[RENDER_SIZE_MAX];
+
+    render_add(
+        r, xasprintf("  %s", command_text(tag, "tag")),
+        xstrdup(render_size(command_number(tag, "bytes"), size)),
+        xasprintf("%.*s  %s %s  %s %s", SHORT_DIGEST, command_text(tag, "digest"),
+                  hosted ? "pushed" : "fetched", hosted ? pushed : command_text(tag, "fetched"),
+                  hosted ? "used" : "checked", command_text(tag, hosted ? "used" : "checked")));
+}
+
+static void tell(const json_t *answer, struct buf *out)
+{
+    const json_t *repositories = json_object_get(answer, "repositories");
+    struct render r = {0};
+    const json_t *repository;
+    size_t i;
+
+    json_array_foreach(repositories, i, repository)
+    {
+        const json_t *tags = json_object_get(repository, "tags");
+        const json_t *tag;
+        size_t k;
+
+        add_repository(&r, repository);
+        json_array_foreach(tags, k, tag)
+        {
+            add_tag(&r, tag);
+        }
+    }
+    render_print(&r, out);
+    render_fini(&r);
+}
+
+int ls_run(const struct flags *flags)
+{
+    struct admin_query q = {
+        .name = flags->n_args > 0 ? flags->args[0] : "",
+        .all = flags->all,
+    };
+
+    return command_run(flags, "ls", &q, tell);
+}

@@ -1,0 +1,158 @@
+/* cli/remote.c - a client of the control socket: one request, one answer. */
+#include "cli/remote.h"
+
+#include "cli/patience.h"
+#include "http/head.h"
+#include "oci/errbody.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define SOCKET "control.sock"
+#define PIECE (64u * 1024)
+
+/* --- connecting ---------------------------------------------------------------------------- */
+
+/* The socket in the folder, through its descriptor: a path may be longer than an address. */
+static int connect_in(int dir, int *ret_error)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/" SOCKET, dir);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0) {
+        return fd;
+    }
+    *ret_error = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return -1;
+}
+
+static enum remote_answer server_connect(const char *data, int *ret_fd, struct err *err)
+{
+    _cleanup_close_ int dir = open(data, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int error = 0;
+
+    if (dir < 0) {
+        err_set(err, ERR_STORE, "%.160s: %s", data, strerror(errno));
+        return REMOTE_FAILED;
+    }
+    *ret_fd = connect_in(dir, &error);
+    if (*ret_fd >= 0) {
+        return REMOTE_DONE;
+    }
+    if (error == ENOENT || error == ECONNREFUSED) {
+        return REMOTE_NOBODY;
+    }
+    err_set(err, ERR_STORE, "%.160s/" SOCKET ": %s", data, strerror(error));
+    return REMOTE_FAILED;
+}
+
+/* --- asking -------------------------------------------------------------------------------- */
+
+static void write_request(const struct admin_command *c, const struct admin_query *q,
+                          struct buf *out)
+{
+    buf_init(out, 8192);
+    buf_printf(out, "%s /-/%s?repository=", c->changes ? "POST" : "GET", c->name);
+    buf_percent(out, slice_str(q->name));
+    buf_printf(out, "%s%s HTTP/1.1\r\nHost: larder\r\n%sConnection: close\r\n\r\n",
+               q->all ? "&all=1" : "", q->dry_run ? "&dry_run=1" : "",
+               c->changes ? "Content-Length: 0\r\n" : "");
+}
+
+static int send_all(int fd, struct slice s, struct err *err)
+{
+    while (s.len > 0) {
+        ssize_t n = send(fd, s.p, s.len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EINTR) {
+            return err_set(err, ERR_STORE, "the server does not listen: %s", strerror(errno));
+        }
+        s = slice_from(s, n < 0 ? 0 : (size_t)n);
+    }
+    return 0;
+}
+
+/* Everything until the server closes, which is the head and the body. */
+static int receive_all(int fd, struct buf *out, struct err *err)
+{
+    struct patience p;
+    char *piece = xcalloc(PIECE, 1);
+    ssize_t n = -1;
+
+    patience_begin(&p);
+    for (;;) {
+        patience_wait(&p, fd);
+        n = recv(fd, piece, PIECE, 0);
+        if (n == 0 || (n < 0 && errno != EINTR) || out->failed) {
+            break;
+        }
+        buf_append(out, piece, n < 0 ? 0 : (size_t)n);
+    }
+    patience_end(&p);
+    free(piece);
+    if (n < 0 || out->failed) {
+        return err_set(err, ERR_STORE, "the server's answer breaks off: %s",
+                       out->failed ? "it is too large" : strerror(errno));
+    }
+    return 0;
+}
+
+/* Takes the answer apart; what went wrong there is wrong here. */
+static int read_answer(struct slice all, enum http_method method, struct buf *out, struct err *err)
+{
+    struct http_parse parse = {0};
+    struct http_head *head = xnew(struct http_head);
+    struct err bad;
+    size_t used = 0;
+    int result = 0;
+
+    if (http_parse_response(&parse, all, method, head, &used, &bad) != HTTP_PARSED_HEAD ||
+        head->framing != HTTP_BODY_LENGTH || head->length != all.len - used) {
+        result = err_set(err, ERR_STORE, "the server's answer is not whole");
+    } else if (head->status == 200) {
+        buf_slice(out, slice_from(all, used));
+    } else {
+        char text[sizeof(err->text)];
+
+        errbody_message(slice_from(all, used), text, sizeof(text));
+        result = err_set(err, ERR_STORE, "%s", text);
+    }
+    free(head);
+    return result;
+}
+
+enum remote_answer remote_ask(const char *data, const struct admin_command *c,
+                              const struct admin_query *q, struct buf *out, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+    enum remote_answer connected = server_connect(data, &fd, err);
+    struct buf request;
+    struct buf all;
+    int result;
+
+    buf_init(out, ADMIN_ANSWER_MAX);
+    if (connected != REMOTE_DONE) {
+        return connected;
+    }
+    write_request(c, q, &request);
+    buf_init(&all, 2 * (size_t)ADMIN_ANSWER_MAX);
+    result = send_all(fd, buf_view(&request), err);
+    if (result == 0) {
+        result = receive_all(fd, &all, err);
+    }
+    if (result == 0) {
+        result = read_answer(buf_view(&all), c->changes ? HTTP_POST : HTTP_GET, out, err);
+    }
+    buf_free(&request);
+    buf_free(&all);
+    return result < 0 ? REMOTE_FAILED : REMOTE_DONE;
+}

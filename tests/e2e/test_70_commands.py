@@ -1,0 +1,261 @@
+"""Commands on the store, through a running server and without one: the same answers."""
+import http.client
+import json
+import os
+import socket
+import struct
+import subprocess
+
+import pytest
+from larder import PROGRAM
+from registry import CONFIG, INDEX, LAYER, MANIFEST, digest_of, noise
+
+
+def run(lar, *words):
+    """The command as an operator gives it: with the server's configuration and data."""
+    return subprocess.run([PROGRAM, *words, "--config", str(lar.folder / "larder.json"), "--data",
+                           lar.data], capture_output=True, text=True, timeout=50,
+                          stdin=subprocess.DEVNULL, check=False)
+
+
+def good(result):
+    assert result.returncode == 0 and result.stderr == "", result
+    return result.stdout
+
+
+def refused(result, *hints, status=1):
+    assert result.returncode == status and result.stdout == "", result
+    lines = result.stderr.strip().split("\n")
+    assert len(lines) == 1 and lines[0].startswith("larder: "), result
+    assert all(hint in lines[0] for hint in hints), result
+    return lines[0]
+
+
+def both(lar, *words):
+    """What the command prints by the running server; then the server stops, and it must print the
+    same without."""
+    there = good(run(lar, *words))
+    lar.stop()
+    assert good(run(lar, *words)) == there
+    lar.start()
+    return there
+
+
+class Image:
+    """An image whose configuration says what its layers hold; they are compressed by `salt`."""
+
+    def __init__(self, diffs, salt=b"", size=1000, architecture="amd64"):
+        self.layers = [noise(size * (n + 1), diff) + salt for n, diff in enumerate(diffs)]
+        ids = [digest_of(str(diff).encode()) for diff in diffs]
+        self.config = json.dumps({"architecture": architecture, "os": "linux",
+                                  "rootfs": {"type": "layers", "diff_ids": ids}}).encode()
+        self.manifest = {"schemaVersion": 2, "mediaType": MANIFEST,
+                         "config": {"mediaType": CONFIG, "digest": digest_of(self.config),
+                                    "size": len(self.config)},
+                         "layers": [{"mediaType": LAYER, "digest": digest_of(layer),
+                                     "size": len(layer)} for layer in self.layers]}
+        self.body = json.dumps(self.manifest).encode()
+        self.digest = digest_of(self.body)
+        self.bytes = sum(map(len, [self.body, self.config, *self.layers]))
+
+    def upstream(self, registry, repo, tag):
+        for blob in (self.config, *self.layers):
+            registry.add_blob(repo, blob)
+        registry.add_manifest(repo, tag, self.body)
+        return self
+
+    def pull(self, lar, repo, tag):
+        """As clients do: manifest, configuration, layers; until the index knows all of it, which
+        it does a moment after the last byte."""
+        paths = {f"/v2/{repo}/manifests/{tag}": self.body}
+        for blob in (self.config, *self.layers):
+            paths[f"/v2/{repo}/blobs/{digest_of(blob)}"] = blob
+        for path, body in paths.items():
+            assert lar.get(path).body == body
+            lar.wait(lambda asked=path: lar.head(asked).source() == "hit", path)
+        return self
+
+
+def mirror(registry, larder, **more):
+    """A server that has pulled debian and golang, which extends it."""
+    lar = larder(upstreams={"docker.io": registry.url}, **more)
+    debian = Image([1]).upstream(registry, "library/debian", "bookworm")
+    golang = Image([1, 2, 3], b"anew").upstream(registry, "library/golang", "1.18")
+    debian.pull(lar, "library/debian", "bookworm")
+    golang.pull(lar, "library/golang", "1.18")
+    return lar, debian, golang
+
+
+def test_stages_of_a_mirrored_repository(registry, larder):
+    lar, debian, golang = mirror(registry, larder)
+    text = both(lar, "stages", "golang")
+    lines = text.splitlines()
+    assert lines[0].split() == ["debian:bookworm", "1", "kB", "docker.io"]
+    assert lines[1].split() == ["└─", "golang:1.18", "+5", "kB", "2", "layers"]
+    assert lines[2] == "stored 8.6 kB, as separate images 8.6 kB", text
+    answer = json.loads(both(lar, "stages", "docker.io/library/golang", "--json"))
+    assert answer["stored"] == answer["separate"] == debian.bytes + golang.bytes
+    low, high = answer["images"]
+    assert low["names"] == [{"repository": "library/debian", "upstream": "docker.io",
+                             "tag": "bookworm", "digest": debian.digest}]
+    assert low["parent"] is None and high["parent"] == 0 and high["depth"] == 1
+    assert high["platform"] == "linux/amd64" and high["mirrored"]
+    assert high["added"] == {"layers": 2, "bytes": sum(map(len, golang.layers[1:]))}
+    assert high["all"] == {"layers": 3, "bytes": sum(map(len, golang.layers))}
+
+
+def test_stages_of_an_index(registry, larder):
+    """The image for this machine where it is here, else one that is; no attestation."""
+    lar = larder(upstreams={"docker.io": registry.url})
+    ours = "arm64" if os.uname().machine == "aarch64" else "amd64"
+    image = Image([1, 2], architecture=ours).upstream(registry, "library/x", None)
+    other = Image([3], architecture="s390x").upstream(registry, "library/x", None)
+    proof = Image([4], architecture="unknown").upstream(registry, "library/x", None)
+    entries = [(proof, "unknown", "unknown"), (other, "linux", "s390x"), (image, "linux", ours)]
+    body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
+        {"mediaType": MANIFEST, "digest": one.digest, "size": len(one.body),
+         "platform": {"os": system, "architecture": architecture}}
+        for one, system, architecture in entries]}).encode()
+    registry.add_manifest("library/x", "latest", body, INDEX)
+    assert lar.get("/v2/library/x/manifests/latest").body == body
+    nothing = json.loads(good(run(lar, "stages", "x", "--json")))
+    assert nothing["images"] == [] and nothing["absent"] == 1 and nothing["stored"] == 0
+    proof.pull(lar, "library/x", proof.digest)
+    other.pull(lar, "library/x", other.digest)
+    found = json.loads(good(run(lar, "stages", "x", "--json")))
+    assert [one["platform"] for one in found["images"]] == ["linux/s390x"]
+    image.pull(lar, "library/x", image.digest)
+    found = json.loads(both(lar, "stages", "x", "--json"))
+    assert [one["platform"] for one in found["images"]] == ["linux/" + ours]
+    assert found["images"][0]["names"][0]["digest"] == digest_of(body)
+
+
+def test_stages_of_nothing(registry, larder):
+    lar = larder(upstreams={"docker.io": registry.url})
+    assert both(lar, "stages") == "stored 0 B, as separate images 0 B\n"
+
+
+def test_ls(registry, larder):
+    lar, debian, golang = mirror(registry, larder)
+    assert both(lar, "ls") == ""
+    text = both(lar, "ls", "--all")
+    assert [line.split()[0] for line in text.splitlines()] == [
+        "docker.io/library/debian", "bookworm", "docker.io/library/golang", "1.18"]
+    assert debian.digest[:19] in text and golang.digest[:19] in text
+    assert both(lar, "ls", "debian") == good(run(lar, "ls", "docker.io/debian"))
+    answer = json.loads(both(lar, "ls", "docker.io/library/debian", "--json"))
+    one, = answer["repositories"]
+    assert one["upstream"] == "docker.io" and one["repository"] == "library/debian"
+    assert one["bytes"] == debian.bytes and one["blobs"] == 3 and one["manifests"] == 1
+    tag, = one["tags"]
+    assert tag["tag"] == "bookworm" and tag["digest"] == debian.digest
+    assert tag["bytes"] == debian.bytes and tag["fetched"] <= tag["checked"]
+
+
+@pytest.mark.parametrize("words", [["stages"], ["ls"]])
+@pytest.mark.parametrize("name, hint", [
+    ("stage/none", "stage/none"),
+    ("docker.io/library/none", "docker.io/library/none"),
+    ("registry.example/x", "registry.example"),
+    ("UPPER", "name"),
+    ("a" * 2000, "name"),
+])
+def test_unknown_repository(registry, larder, words, name, hint):
+    lar = larder(upstreams={"docker.io": registry.url})
+    there = refused(run(lar, *words, name), hint)
+    lar.stop()
+    assert refused(run(lar, *words, name), hint) == there
+
+
+def test_long_path(registry, larder, tmp_path):
+    """A socket's address holds 107 bytes; the data directory's path may be longer."""
+    data = tmp_path / ("long" * 30) / ("longer" * 20)
+    data.mkdir(parents=True)
+    lar, *_ = mirror(registry, larder, data=data)
+    assert len(lar.data) > 230
+    before = lar.process.pid
+    assert "golang:1.18" in both(lar, "stages", "golang")
+    assert lar.process.pid != before
+
+
+@pytest.mark.parametrize("words, hint", [
+    (["stages", "a", "b"], "argument b"),
+    (["ls", "a", "b"], "argument b"),
+    (["stages", "--all"], "--all"),
+    (["ls", "--dry-run"], "--dry-run"),
+    (["ls", "--json=yes"], "--json"),
+    (["serve", "--json"], "--json"),
+])
+def test_bad_usage(registry, larder, words, hint):
+    lar = larder(upstreams={"docker.io": registry.url})
+    refused(run(lar, *words), hint, status=2)
+
+
+@pytest.mark.parametrize("command", ["stages", "ls"])
+def test_help(command):
+    for words in ([command, "--help"], ["help", command]):
+        result = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30,
+                                check=False)
+        assert result.returncode == 0 and result.stdout.startswith(f"usage: larder {command} ")
+        assert "--json" in result.stdout and "--data DIR" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["stages", "ls"])
+def test_no_data_directory(tmp_path, command):
+    """A command makes none."""
+    for data in (tmp_path / "none", tmp_path):
+        result = subprocess.run([PROGRAM, command, "--data", str(data)], capture_output=True,
+                                text=True, timeout=30, check=False)
+        refused(result, str(data))
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_permission_is_no_usage(tmp_path):
+    """The configuration is wrong: status 2, whatever the command."""
+    path = tmp_path / "bad.json"
+    path.write_text('{"lisen": []}')
+    result = subprocess.run([PROGRAM, "ls", "--config", str(path)], capture_output=True, text=True,
+                            timeout=30, check=False)
+    refused(result, "lisen", status=2)
+
+
+def test_killed_server(registry, larder):
+    """Its socket is still there, and nobody listens."""
+    lar, *_ = mirror(registry, larder)
+    there = good(run(lar, "stages", "golang"))
+    lar.kill()
+    assert os.path.exists(os.path.join(lar.data, "control.sock"))
+    assert good(run(lar, "stages", "golang")) == there
+
+
+def ask(lar, path, method="GET", headers=()):
+    """Straight to the control socket: the status and the body."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(30)
+        sock.connect(os.path.join(lar.data, "control.sock"))
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", *headers]
+        sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        response = http.client.HTTPResponse(sock, method=method)
+        response.begin()
+        return response.status, json.loads(response.read())
+
+
+def test_control_socket(registry, larder):
+    lar = larder(upstreams={"docker.io": registry.url})
+    assert ask(lar, "/-/ls") == (200, {"repositories": []})
+    for path, status in (("/-/stages?repository=none%2Fat%2Fall", 404),
+                         ("/-/ls?repository=a%00b", 400), ("/-/ls?repository=" + "a" * 3000, 400),
+                         ("/-/nothing", 404), ("/-/", 404), ("/v2/", 404)):
+        assert ask(lar, path)[0] == status, path
+    assert ask(lar, "/-/ls", "POST", ["Content-Length: 0"])[0] == 405
+
+
+def test_client_that_leaves(registry, larder):
+    """The command goes on without it, and the server lives."""
+    lar, *_ = mirror(registry, larder)
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(os.path.join(lar.data, "control.sock"))
+            sock.sendall(b"GET /-/stages?repository=golang HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    lar.wait(lambda: ask(lar, "/-/stages?repository=golang")[0] == 200, "the commands end")
