@@ -46,6 +46,12 @@
     X(asks_started, "questions to upstreams: tags, tokens, membership, referrers")                 \
     X(asks_joined, "requests that waited for a question already asked")                            \
     X(prefetches_started, "layers fetched before they were asked for")                             \
+    X(uploads_started, "upload sessions that clients opened")                                      \
+    X(uploads_finished, "uploads verified and kept")                                               \
+    X(upload_bytes, "bytes of blobs that clients uploaded")                                        \
+    X(mounts, "blobs mounted from another repository")                                             \
+    X(head_leases, "HEADs of a mirrored blob answered to one who may push it")                     \
+    X(manifests_pushed, "manifests that clients pushed")                                           \
     X(blobs_stored, "blobs taken into the store")                                                  \
     X(bytes_stored, "bytes of those blobs")                                                        \
     X(store_errors, "writes, reads or syncs of the store that failed")                             \

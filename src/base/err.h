@@ -17,8 +17,8 @@ enum err_retry {
 };
 
 /* code, HTTP status, OCI error code, whether another try may help. OCI codes: distribution-spec
- * "Error Codes"; RANGE_INVALID, PAGINATION_NUMBER_INVALID, UNAVAILABLE and UNKNOWN are those of
- * the reference registry. */
+ * "Error Codes"; RANGE_INVALID, TAG_INVALID, PAGINATION_NUMBER_INVALID, UNAVAILABLE and UNKNOWN are
+ * those of the reference registry. */
 #define ERR_LIST(X)                                                                                \
     X(ERR_NONE, 200, "", RETRY_NO)                                                                 \
     X(ERR_BAD_REQUEST, 400, "UNSUPPORTED", RETRY_NO)                                               \
@@ -26,7 +26,12 @@ enum err_retry {
     X(ERR_NAME_UNKNOWN, 404, "NAME_UNKNOWN", RETRY_NO)                                             \
     X(ERR_MANIFEST_UNKNOWN, 404, "MANIFEST_UNKNOWN", RETRY_NO)                                     \
     X(ERR_MANIFEST_INVALID, 502, "MANIFEST_INVALID", RETRY_NEXT)                                   \
+    X(ERR_MANIFEST_REFUSED, 400, "MANIFEST_INVALID", RETRY_NO)                                     \
+    X(ERR_TAG_INVALID, 400, "TAG_INVALID", RETRY_NO)                                               \
     X(ERR_BLOB_UNKNOWN, 404, "BLOB_UNKNOWN", RETRY_NO)                                             \
+    X(ERR_UPLOAD_UNKNOWN, 404, "BLOB_UPLOAD_UNKNOWN", RETRY_NO)                                    \
+    X(ERR_UPLOAD_RANGE, 416, "BLOB_UPLOAD_INVALID", RETRY_NO)                                      \
+    X(ERR_SIZE_INVALID, 400, "SIZE_INVALID", RETRY_NO)                                             \
     X(ERR_NOT_FOUND, 404, "UNSUPPORTED", RETRY_NO)                                                 \
     X(ERR_DIGEST_INVALID, 400, "DIGEST_INVALID", RETRY_NO)                                         \
     X(ERR_PAGINATION, 400, "PAGINATION_NUMBER_INVALID", RETRY_NO)                                  \

@@ -25,6 +25,7 @@
     X(client_progress, 300000, "a client that takes or sends no byte of a body")                   \
     X(bad_digest, 60000, "an (upstream, digest) that was wrong is refused")                        \
     X(negative, 10000, "an upstream's 404 for a tag is remembered")                                \
+    X(upload_idle, 86400000, "an upload session that nobody goes on with")                         \
     X(drain, 30000, "transfers under way after SIGTERM")                                           \
     X(names_fresh, 60000, "resolved addresses are used without asking again")                      \
     X(names_stale, 3600000, "resolved addresses are used where the name cannot be resolved")

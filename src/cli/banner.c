@@ -44,13 +44,22 @@ static void print_upstreams(const struct config *c)
     fprintf(stderr, "%s\n", c->cache.offline ? "; offline: from what is here only" : "");
 }
 
+static void print_hosted(const struct config *c)
+{
+    fprintf(stderr, c->n_hosted > 0 ? "larder: takes pushes to" : "larder: takes no pushes");
+    for (size_t i = 0; i < c->n_hosted; i++) {
+        fprintf(stderr, "%s %s", i == 0 ? "" : ",", c->hosted[i].pattern);
+    }
+    fprintf(stderr, "\n");
+}
+
 void banner_print(const struct config *c, const struct store *s, const struct http_listener *all,
                   unsigned n)
 {
     fprintf(stderr, "larder: version %s\n", LARDER_VERSION);
     print_sizes(c, s);
     print_upstreams(c);
-    fprintf(stderr, "larder: takes no pushes\n");
+    print_hosted(c);
     for (unsigned i = 0; i < n; i++) {
         if (all[i].role != ROLE_ADMIN && strncmp(all[i].text, "unix:", 5) != 0) {
             fprintf(stderr,

@@ -224,7 +224,7 @@ static int set_type(struct manifest *m, const json_t *root, struct slice content
         return err_set(e, ERR_MANIFEST_INVALID, "manifests of schema 1 are unsupported");
     }
     if (row == NULL) {
-        return err_set(e, ERR_MANIFEST_INVALID, "the answer is no manifest");
+        return err_set(e, ERR_MANIFEST_INVALID, "it is no manifest");
     }
     m->type = row->type;
     copy_or_empty(slice_str(row->media_type), m->media_type, sizeof(m->media_type));

@@ -39,12 +39,12 @@ static bool key_is(struct slice raw, const char *name)
     return at == raw.len && *name == '\0';
 }
 
-/* The raw value of the first parameter of that name. */
-static bool query_find(struct slice query, const char *name, struct slice *ret)
+/* The raw value of the first parameter of that name; *rest is then what is behind it. */
+static bool query_find(struct slice *rest, const char *name, struct slice *ret)
 {
     struct slice pair;
 
-    while (slice_split(&query, '&', &pair)) {
+    while (slice_split(rest, '&', &pair)) {
         size_t eq = slice_find(pair, '=');
 
         if (key_is(slice_sub(pair, 0, eq), name)) {
@@ -55,20 +55,25 @@ static bool query_find(struct slice query, const char *name, struct slice *ret)
     return false;
 }
 
-bool query_get(struct slice query, const char *name, struct buf *ret)
+bool query_next(struct slice *rest, const char *name, struct buf *ret)
 {
     struct slice raw;
 
-    if (!query_find(query, name, &raw)) {
+    if (!query_find(rest, name, &raw)) {
         return false;
     }
     query_decode(raw, true, ret);
     return true;
 }
 
+bool query_get(struct slice query, const char *name, struct buf *ret)
+{
+    return query_next(&query, name, ret);
+}
+
 bool query_has(struct slice query, const char *name)
 {
     struct slice raw;
 
-    return query_find(query, name, &raw);
+    return query_find(&query, name, &raw);
 }

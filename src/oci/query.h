@@ -16,6 +16,10 @@
  */
 bool query_get(struct slice query, const char *name, struct buf *ret);
 
+/* The next parameter `name` from *rest on, which is shortened to what is behind it: begin with the
+ * whole query. Appends to *ret as query_get() does; false where there is no other. */
+bool query_next(struct slice *rest, const char *name, struct buf *ret);
+
 /* Whether there is a parameter `name`, with whatever value. */
 bool query_has(struct slice query, const char *name);
 

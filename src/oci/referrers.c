@@ -113,3 +113,46 @@ const char *referrers_fallback_tag(const struct digest *d, char buf[REFERRERS_TA
     snprintf(buf, REFERRERS_TAG_MAX, "%s-%s", digest_alg_name(d), hex);
     return buf;
 }
+
+/* Of an image without a type of its own it is the config's; of an index there is none. */
+static struct slice artifact_type_of(const json_t *root)
+{
+    struct slice type = string_member(root, "artifactType");
+
+    if (type.len > 0) {
+        return type;
+    }
+    return string_member(json_object_get(root, "config"), "mediaType");
+}
+
+int referrers_describe(struct slice body, const char *media_type, const struct digest *d,
+                       struct slice artifact_type, struct buf *entries)
+{
+    struct err ignored = {0};
+    char text[DIGEST_TEXT_MAX];
+    json_t *annotations;
+    struct slice type;
+    json_t *entry;
+    json_t *root;
+
+    if (manifest_scan(body, &ignored) < 0 ||
+        (root = json_loadb(body.p, body.len, JSON_ALLOW_NUL, NULL)) == NULL) {
+        return -1;
+    }
+    type = artifact_type_of(root);
+    annotations = json_object_get(root, "annotations");
+    entry = json_pack("{s:s, s:s, s:I}", "mediaType", media_type, "digest", digest_text(d, text),
+                      "size", (json_int_t)body.len);
+    if (type.len > 0) {
+        json_object_set_new(entry, "artifactType", json_stringn(type.p, type.len));
+    }
+    if (json_is_object(annotations)) {
+        json_object_set(entry, "annotations", annotations);
+    }
+    if (entry != NULL && is_wanted(entry, artifact_type)) {
+        entry_append(entries, entry);
+    }
+    json_decref(entry);
+    json_decref(root);
+    return 0;
+}

@@ -28,6 +28,14 @@ void referrers_write(struct slice entries, struct buf *out);
 /* Both at once: a page as it came to the answer we give. An empty type filters nothing. */
 int referrers_filter(struct slice body, struct slice artifact_type, struct buf *out, struct err *e);
 
+/*
+ * Appends the descriptor of a manifest that refers to something, as a list of referrers has it:
+ * with its artifactType (that of its config where it has none) and annotations; nothing where
+ * `artifact_type` is another. -1: the body is no manifest that could be read.
+ */
+int referrers_describe(struct slice body, const char *media_type, const struct digest *d,
+                       struct slice artifact_type, struct buf *entries) MUST_CHECK;
+
 /* The tag under which clients keep the list where a registry has no referrers API: algorithm, '-',
  * first 64 hex digits. Gives buf. */
 const char *referrers_fallback_tag(const struct digest *d, char buf[REFERRERS_TAG_MAX]);

@@ -3,10 +3,81 @@
 
 #include <string.h>
 
+/* An error has no room for more. */
+#define HOSTED_NAMES_MAX 120
+
 bool access_is_local(const char *listener)
 {
     return strncmp(listener, "unix:", 5) == 0 || strncmp(listener, "127.", 4) == 0 ||
            strncmp(listener, "[::1]:", 6) == 0 || strncmp(listener, "localhost:", 10) == 0;
+}
+
+bool access_may_read(const struct request *q, const struct upstream *u)
+{
+    return upstream_credential(u) == 0 || access_is_local(q->x->listener->text);
+}
+
+bool access_may_push(const struct request *q)
+{
+    return q->x->listener->push || access_is_local(q->x->listener->text);
+}
+
+/* The names that take pushes, for a client that tried another. */
+static void hosted_names(const struct request *q, struct buf *out)
+{
+    const struct route_table *t = q->registry->routes;
+
+    for (size_t i = 0; i < t->n_hosted; i++) {
+        buf_printf(out, "%s%s", i == 0 ? "" : ", ", t->hosted[i]);
+    }
+    if (t->n_hosted == 0) {
+        buf_str(out, "none (the configuration has no hosted names)");
+    }
+}
+
+static int refuse_mirrored(const struct request *q, struct err *err)
+{
+    struct buf names;
+
+    if (q->x->head.method == HTTP_DELETE) {
+        return err_set(err, ERR_UNSUPPORTED, "%s is a mirror: nothing can be deleted there",
+                       q->repo.text);
+    }
+    buf_init(&names, HOSTED_NAMES_MAX);
+    hosted_names(q, &names);
+    err_set(err, ERR_DENIED, "%.100s is a mirror: it takes no pushes. Names that do: %s",
+            q->repo.text, names.p == NULL ? "" : names.p);
+    buf_free(&names);
+    return -1;
+}
+
+/* Whether what the path names is written by this method. */
+static bool is_write(const struct request *q)
+{
+    switch (q->route.kind) {
+    case ROUTE_UPLOADS:
+        return q->x->head.method == HTTP_POST;
+    case ROUTE_UPLOAD:
+        return q->x->head.method == HTTP_PATCH || q->x->head.method == HTTP_PUT ||
+               q->x->head.method == HTTP_DELETE;
+    case ROUTE_MANIFEST:
+        return q->x->head.method == HTTP_PUT || q->x->head.method == HTTP_DELETE;
+    case ROUTE_BLOB:
+        return q->x->head.method == HTTP_DELETE;
+    default:
+        return false;
+    }
+}
+
+static int check_push(const struct request *q, struct err *err)
+{
+    if (access_may_push(q)) {
+        return 0;
+    }
+    return err_set(err, ERR_DENIED,
+                   "the listener %s takes no pushes: \"push\": true in its configuration would "
+                   "allow them",
+                   q->x->listener->text);
 }
 
 static int check_write(const struct request *q, struct err *err)
@@ -14,31 +85,33 @@ static int check_write(const struct request *q, struct err *err)
     if (http_field(&q->x->head, "Origin").p != NULL) {
         return err_set(err, ERR_DENIED, "writes from web pages (Origin) are refused");
     }
-    if (q->mirrored && q->x->head.method == HTTP_DELETE) {
-        return err_set(err, ERR_UNSUPPORTED, "%s is a mirror: nothing can be deleted there",
-                       q->repo.text);
-    }
     if (q->mirrored) {
-        return err_set(err, ERR_DENIED, "%s is a mirror: it takes no pushes", q->repo.text);
+        return refuse_mirrored(q, err);
     }
-    return err_set(err, ERR_UNSUPPORTED, "this method is not supported here");
+    if (!q->hosted || !is_write(q)) {
+        return err_set(err, ERR_UNSUPPORTED, "this method is not supported here");
+    }
+    return check_push(q, err);
 }
 
 int access_check(const struct request *q, struct err *err)
 {
     enum http_method method = q->x->head.method;
+    bool uploads = q->route.kind == ROUTE_UPLOADS || q->route.kind == ROUTE_UPLOAD;
 
     if (method != HTTP_GET && method != HTTP_HEAD) {
         return check_write(q, err);
     }
-    if (q->mirrored && upstream_credential(q->repo.upstream) != 0 &&
-        !access_is_local(q->x->listener->text)) {
+    if (uploads && q->hosted) {
+        return check_push(q, err); /* the state of an upload is its writer's business */
+    }
+    if (uploads) {
+        return err_set(err, ERR_UPLOAD_UNKNOWN, "there is no such upload");
+    }
+    if (q->mirrored && !access_may_read(q, q->repo.upstream)) {
         return err_set(err, ERR_DENIED,
                        "%s is read with a credential of this cache's: only local clients may",
                        q->repo.text);
-    }
-    if (q->route.hosted >= 0) {
-        return err_set(err, ERR_NAME_UNKNOWN, "nothing was pushed to %s", q->route.name);
     }
     return 0;
 }

@@ -74,17 +74,6 @@ static bool range_refused(struct request *q, uint64_t size)
     return true;
 }
 
-/* Where a blob's size is known no later than here: HEAD is answered. */
-static void reply_size(struct request *q)
-{
-    struct buf headers;
-
-    buf_init(&headers, 4096);
-    reply_headers(q, &headers);
-    http_reply_length(q->x, 200, buf_view(&headers), q->size);
-    buf_free(&headers);
-}
-
 /* --- first look ---------------------------------------------------------------------------- */
 
 struct blob_look {
@@ -200,6 +189,10 @@ static const struct step *step_look(struct op *op)
 
 void blob_get(struct request *q)
 {
+    if (q->hosted) {
+        hosted_blob_get(q);
+        return;
+    }
     q->digest = q->route.digest;
     q->has_digest = true;
     snprintf(q->media_type, sizeof(q->media_type), "application/octet-stream");
@@ -312,17 +305,18 @@ static const struct step *step_serve(struct op *op)
     if (q->route.kind == ROUTE_BLOB && reply_conditional(q)) {
         return STEP_END;
     }
-    if (q->route.kind == ROUTE_MANIFEST) {
+    if (q->route.kind == ROUTE_MANIFEST && q->mirrored) {
         prefetch_served(cache_of(q), &q->digest);
     }
     if (!is_trusted(q)) {
-        return &S_join;
+        return q->hosted ? op_fail(op, ERR_UNAVAILABLE, "the bytes in the store are not verified")
+                         : &S_join;
     }
     if (!open_here(q)) {
         /* The file is gone or damaged: the store has forgotten it, and it is fetched again. */
         q->from = FROM_NONE;
         q->age = 0;
-        return cache_of(q)->options.offline || q->route.kind != ROUTE_BLOB
+        return cache_of(q)->options.offline || q->hosted || q->route.kind != ROUTE_BLOB
                    ? op_fail(op, ERR_UNAVAILABLE, "the file in the store is damaged; try again")
                    : &S_join;
     }

@@ -1,8 +1,9 @@
 /*
- * registry/list_get.c - GET /v2/<name>/tags/list and /v2/<name>/referrers/<digest>.
+ * registry/list_get.c - GET /v2/<name>/tags/list, /v2/<name>/referrers/<digest>, /v2/_catalog.
  *
  *   resolve (resolve.c) -> deliver --small--> write
  *                             '--large, or in a file--> making (pool) -^
+ *   hosted (hosted_list.c makes it of the index) ---------^
  */
 #include "base/file.h"
 #include "base/sha.h"
@@ -18,6 +19,7 @@
 #define LOOP_MAX (64u * 1024) /* what is larger is read by the pool: a loop has others to serve */
 
 STEP(deliver);
+STEP(hosted);
 STEP(making);
 STEP(write);
 
@@ -149,6 +151,10 @@ static void make_run(struct job *job)
 {
     struct request *q = container_of(job, struct request, reader.job);
 
+    if (!q->mirrored) {
+        ignore_result(hosted_list_make(q, &q->body, &q->reader.err) < 0);
+        return;
+    }
     if (q->body.len == 0) {
         load_list(q);
     }
@@ -206,6 +212,11 @@ static const struct step *step_deliver(struct op *op)
     return &S_write;
 }
 
+static const struct step *step_hosted(struct op *op)
+{
+    return make_in_pool(request_of(op));
+}
+
 static const struct step *step_write(struct op *op)
 {
     struct request *q = request_of(op);
@@ -218,8 +229,7 @@ static const struct step *step_write(struct op *op)
         return op_fail_with(op, &q->reader.err);
     }
     snprintf(q->media_type, sizeof(q->media_type), "%s",
-             q->route.kind == ROUTE_TAGS ? "application/json"
-                                         : "application/vnd.oci.image.index.v1+json");
+             q->route.kind == ROUTE_REFERRERS ? REFERRERS_CONTENT_TYPE : "application/json");
     /* A list has no digest that a client could use: it is written anew for each question. */
     q->has_digest = false;
     buf_init(&headers, 8192);
@@ -234,6 +244,10 @@ void list_get(struct request *q)
 {
     bool tags = q->route.kind == ROUTE_TAGS;
 
+    if (!q->mirrored) {
+        request_start(q, &S_hosted);
+        return;
+    }
     q->tag_kind = tags ? TAG_LIST : TAG_REFERRERS;
     q->ask_kind = tags ? ASK_TAGS : ASK_REFERRERS;
     q->reference = tags ? LIST_REFERENCE : q->route.reference;

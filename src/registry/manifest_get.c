@@ -17,6 +17,8 @@ STEP(ask);
 STEP(asking);
 STEP(deliver);
 
+const struct step REQUEST_STEP_MANIFEST = {"deliver", step_deliver};
+
 /* The copy in the index: most manifests need no file. */
 static bool body_from_index(struct request *q, unsigned char body[BODY_MAX], size_t *ret_len)
 {
@@ -31,8 +33,7 @@ static bool body_from_index(struct request *q, unsigned char body[BODY_MAX], siz
     return found;
 }
 
-/* Answers where that takes no waiting; true where it ended the exchange. */
-static bool deliver_now(struct request *q)
+bool manifest_deliver_now(struct request *q)
 {
     unsigned char body[BODY_MAX];
     struct slice bytes;
@@ -48,7 +49,7 @@ static bool deliver_now(struct request *q)
     } else {
         return false;
     }
-    if (q->x->head.method == HTTP_GET) {
+    if (q->x->head.method == HTTP_GET && q->mirrored) {
         prefetch_served(q->registry->cache, &q->digest);
     }
     reply_body(q, bytes);
@@ -62,7 +63,7 @@ static const struct step *step_deliver(struct op *op)
     if (q->x->gone) {
         return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
     }
-    return deliver_now(q) ? STEP_END : &REQUEST_STEP_SERVE;
+    return manifest_deliver_now(q) ? STEP_END : &REQUEST_STEP_SERVE;
 }
 
 /* --- by digest ------------------------------------------------------------------------------ */
@@ -161,13 +162,17 @@ static void get_by_digest(struct request *q)
     }
     if (verdict != MEMBER_YES) {
         request_start(q, &S_ask);
-    } else if (!deliver_now(q)) {
+    } else if (!manifest_deliver_now(q)) {
         request_start(q, &REQUEST_STEP_SERVE);
     }
 }
 
 void manifest_get(struct request *q)
 {
+    if (q->hosted) {
+        hosted_manifest_get(q);
+        return;
+    }
     if (q->route.by_digest) {
         get_by_digest(q);
         return;
@@ -178,7 +183,7 @@ void manifest_get(struct request *q)
     q->deliver = &S_deliver;
     if (!resolve_look(q)) {
         request_start(q, &REQUEST_STEP_RESOLVE);
-    } else if (!deliver_now(q)) {
+    } else if (!manifest_deliver_now(q)) {
         request_start(q, &REQUEST_STEP_SERVE);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * registry/registry.h - the /v2/ API of distribution-spec: pulls, tags, referrers.
+ * registry/registry.h - the /v2/ API of distribution-spec: pulls, pushes, tags, referrers.
  *
  * One a process, shared by all loops, read-only after it was made.
  */

@@ -69,10 +69,42 @@ void reply_error(struct request *q, const struct err *err)
     if (err->code == ERR_UNSUPPORTED) {
         buf_str(&headers, "Allow: GET, HEAD\r\n");
     }
+    buf_slice(&headers, buf_view(&q->extra));
     errbody_write(&body, err_oci_code(err->code), err->text, NULL);
     http_reply(q->x, err_status(err->code), buf_view(&headers), buf_view(&body));
     buf_free(&headers);
     buf_free(&body);
+}
+
+void reply_empty(struct request *q, int status)
+{
+    char text[DIGEST_TEXT_MAX];
+    struct buf headers;
+
+    buf_init(&headers, HEADERS_TEXT_MAX + q->extra.len);
+    common_headers(q, &headers);
+    if (q->has_digest) {
+        buf_printf(&headers, "Docker-Content-Digest: %s\r\n", digest_text(&q->digest, text));
+    }
+    buf_slice(&headers, buf_view(&q->extra));
+    http_reply(q->x, status, buf_view(&headers), SLICE_NULL);
+    buf_free(&headers);
+}
+
+void reply_location(const struct request *q, struct buf *out, const char *what)
+{
+    buf_slice(out, q->route.prefix);
+    buf_printf(out, "/v2/%s/%s", q->route.requested, what);
+}
+
+void reply_size(struct request *q)
+{
+    struct buf headers;
+
+    buf_init(&headers, HEADERS_TEXT_MAX);
+    reply_headers(q, &headers);
+    http_reply_length(q->x, 200, buf_view(&headers), q->size);
+    buf_free(&headers);
 }
 
 void reply_body(struct request *q, struct slice body)

@@ -32,6 +32,8 @@ void request_unref(struct request *q)
         return;
     }
     atomic_fetch_sub(&q->registry->live, 1);
+    upload_push_free(q);
+    manifest_push_free(q);
     ask_unref(q->ask);
     document_unref(q->document);
     buf_free(&q->body);
@@ -153,10 +155,8 @@ static void reply_ping(struct request *q)
     reply_body(q, slice_str("{}"));
 }
 
-static void request_dispatch(struct request *q)
+static void read_dispatch(struct request *q)
 {
-    struct err err;
-
     switch (q->route.kind) {
     case ROUTE_PING:
         reply_ping(q);
@@ -169,34 +169,70 @@ static void request_dispatch(struct request *q)
         return;
     case ROUTE_TAGS:
     case ROUTE_REFERRERS:
+    case ROUTE_CATALOG:
         list_get(q);
         return;
-    case ROUTE_CATALOG:
     case ROUTE_UPLOADS:
     case ROUTE_UPLOAD:
-        break;
+        upload_handle(q);
+        return;
     }
-    err_set(&err, ERR_NOT_FOUND, "no such thing here");
-    reply_error(q, &err);
+}
+
+/* The method is one that this kind of name takes: access_check() has seen to that. */
+static void write_dispatch(struct request *q)
+{
+    if (q->route.kind == ROUTE_UPLOADS || q->route.kind == ROUTE_UPLOAD) {
+        upload_handle(q);
+    } else if (q->x->head.method == HTTP_PUT) {
+        manifest_put(q);
+    } else {
+        delete_handle(q);
+    }
+}
+
+static void request_dispatch(struct request *q)
+{
+    enum http_method method = q->x->head.method;
+
+    if (method == HTTP_GET || method == HTTP_HEAD) {
+        read_dispatch(q);
+    } else {
+        write_dispatch(q);
+    }
+}
+
+/* Which repository is meant, as far as the name alone tells. */
+static void request_name(struct request *q)
+{
+    const struct registry *r = q->registry;
+    char text[ROUTE_REPO_MAX];
+
+    if (q->route.name[0] == '\0') {
+        return; /* a ping names an upstream at most, and no repository */
+    }
+    q->hosted = q->route.hosted >= 0;
+    q->mirrored = !q->hosted && q->route.upstream >= 0;
+    if (q->mirrored) {
+        cache_repo_set(&q->repo, r->upstreams[q->route.upstream],
+                       route_repo_text(r->routes, &q->route, text));
+    }
 }
 
 void registry_handle(struct registry *r, struct http_exchange *x)
 {
     struct request *q = request_new(r, x);
-    char text[ROUTE_REPO_MAX];
     struct err err;
 
     if (route_parse(r->routes, (enum route_role)x->listener->role, x->head.host, x->head.path,
                     x->head.query, &q->route, &err) < 0) {
+        if (err.code == ERR_MANIFEST_UNKNOWN && x->head.method == HTTP_PUT) {
+            err.code = ERR_TAG_INVALID; /* what cannot be there can also not be put there */
+        }
         reply_error(q, &err);
         return;
     }
-    /* A ping names an upstream at most, and no repository. */
-    if (q->route.upstream >= 0 && q->route.name[0] != '\0') {
-        cache_repo_set(&q->repo, r->upstreams[q->route.upstream],
-                       route_repo_text(r->routes, &q->route, text));
-        q->mirrored = true;
-    }
+    request_name(q);
     if (access_check(q, &err) < 0) {
         reply_error(q, &err);
         return;

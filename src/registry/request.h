@@ -30,6 +30,9 @@ struct registry {
     atomic_uint live; /* requests that were made and not freed */
 };
 
+struct upload_push;
+struct manifest_push;
+
 /* The bytes of a response and how far they are sent (registry/reader.c). */
 struct reader {
     int fd; /* a whole file; owned; -1: the bytes come from ticket or pass */
@@ -57,6 +60,7 @@ struct request {
     struct route route;
     struct cache_repo repo;
     bool mirrored; /* repo is set */
+    bool hosted;   /* route.name is one of our own repositories */
 
     /* for the log */
     enum request_from from;
@@ -90,6 +94,12 @@ struct request {
     struct buf body;
     struct buf extra; /* header lines of a list */
 
+    /* what is pushed (registry/upload.c, manifest_put.c) */
+    struct upload_push *upload;
+    struct manifest_push *manifest;
+    struct index_write write; /* of a delete */
+    bool written;
+
     struct flight_ticket ticket;
     struct flow_wait flow_wait;
     bool rejoined;
@@ -118,8 +128,12 @@ extern const struct step REQUEST_STEP_REFUSE;
 /* registry/reply.c */
 /* The headers that all answers of the API share, and those of what is served, as lines. */
 void reply_headers(const struct request *q, struct buf *out);
-/* A whole answer; ends the exchange. */
+/* A whole answer, with the lines of q->extra; ends the exchange. */
 void reply_error(struct request *q, const struct err *err);
+/* The same without a body: 201, 202, 204. */
+void reply_empty(struct request *q, int status);
+/* Appends "PREFIX/v2/NAME/WHAT", as the client named the repository. */
+void reply_location(const struct request *q, struct buf *out, const char *what);
 void reply_body(struct request *q, struct slice body);
 /* If-None-Match and If-Match: true where that ended the exchange. */
 bool reply_conditional(struct request *q);
@@ -136,6 +150,28 @@ void blob_get(struct request *q);
 void list_get(struct request *q);
 /* Serves the blob q->digest from the store or by a flight; what it is is known and permitted. */
 extern const struct step REQUEST_STEP_SERVE;
+
+/* registry/upload.c, manifest_put.c, delete.c: writes to hosted repositories. The first two free
+ * what they keep in the request. */
+void upload_handle(struct request *q);
+void upload_push_free(struct request *q);
+void manifest_put(struct request *q);
+void manifest_push_free(struct request *q);
+void delete_handle(struct request *q);
+
+/* registry/hosted_get.c: as manifest_get() and blob_get(), for hosted repositories. */
+void hosted_manifest_get(struct request *q);
+void hosted_blob_get(struct request *q);
+/* Delivers the manifest q->digest, which is here. */
+extern const struct step REQUEST_STEP_MANIFEST;
+/* Answers it where that takes no waiting; true where it ended the exchange. */
+bool manifest_deliver_now(struct request *q);
+/* HEAD of what is here: its size is known. */
+void reply_size(struct request *q);
+
+/* registry/hosted_list.c: writes the list that was asked into `out`, with lines for q->extra. Pool
+ * thread. */
+int hosted_list_make(struct request *q, struct buf *out, struct err *err);
 
 /* registry/reader.c */
 void reader_init(struct reader *r);

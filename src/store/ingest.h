@@ -43,6 +43,11 @@ struct ingest {
  * to be dropped then. */
 int ingest_open(struct ingest *in, struct store *s, const struct digest *d, uint64_t size,
                 bool resume, struct err *err) MUST_CHECK;
+/* Opens the file `name` in ingest/ for bytes whose digest is not known yet, and of which `stored`
+ * are there; what it holds beyond them is cut. Before its commit the caller sets in->digest. -1:
+ * ERR_NO_SPACE, ERR_STORE (fewer are there); nothing is to be dropped then. */
+int ingest_open_named(struct ingest *in, struct store *s, const char *name, uint64_t stored,
+                      struct err *err) MUST_CHECK;
 /* Writes; starts write-back every 8 MiB so that the last sync is short, and reserves what comes
  * beyond the size that was said. -1: ERR_NO_SPACE, ERR_STORE. */
 int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset,
@@ -55,10 +60,14 @@ int ingest_restart(struct ingest *in, struct err *err) MUST_CHECK;
  * reservation is the store's from here and ends with that record: in->reserved is 0. Where it
  * fails, the caller drops. */
 int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err) MUST_CHECK;
+/* After a commit, once its record is made or has failed. */
+void ingest_recorded(struct ingest *in);
 /* Stops, keeping what is there for a later download: synced up to p->stored, whose hash state is
  * in p->state; the caller then puts *p, of which only `touched` is filled in here. Where it fails,
  * as it does where another ingest of the digest holds its name, the caller drops. */
 int ingest_keep(struct ingest *in, struct partial_record *p, struct err *err) MUST_CHECK;
+/* Stops, and leaves the file as it is. Harmless after any of the ends. */
+void ingest_close(struct ingest *in);
 /* Stops and removes the file. Harmless after any of the ends. */
 void ingest_drop(struct ingest *in);
 

@@ -18,6 +18,7 @@ struct sync;
 struct backup;
 struct adopt;
 struct sweep;
+struct uploads;
 
 /* Work in the background on the disk pool, one run at a time. Owner: whoever embeds it. */
 struct store_job {
@@ -53,6 +54,7 @@ struct store {
     struct backup *backup;
     struct adopt *adopt;
     struct sweep *sweep;
+    struct uploads *uploads;
     struct recover recover;
     struct record_totals totals; /* what the index holds; of the thread that writes it */
     uint32_t pulls;              /* numbers the lines of that table; likewise */

@@ -4,6 +4,7 @@
 #include "store/inner.h"
 #include "store/sweep.h"
 #include "store/sync.h"
+#include "store/upload.h"
 #include "store/writer.h"
 
 bool store_job_enter(struct store *s)
@@ -68,6 +69,7 @@ uint64_t store_tick(struct store *s, uint64_t now)
     if (atomic_load(&s->closing)) {
         return UINT64_MAX;
     }
-    return least(least(sync_tick(s->sync, now), backup_tick(s->backup, now)),
-                 least(adopt_tick(s->adopt, now), sweep_tick(s->sweep, now)));
+    return least(least(least(sync_tick(s->sync, now), backup_tick(s->backup, now)),
+                       least(adopt_tick(s->adopt, now), sweep_tick(s->sweep, now))),
+                 uploads_tick(s->uploads, now));
 }

@@ -620,10 +620,9 @@ bool record_get_ref(struct slice v, uint8_t *ret_kind, uint64_t *ret_size)
     return true;
 }
 
-void record_put_partial(struct record *r, const struct partial_record *p)
+static void put_partial(struct record *r, const struct partial_record *p)
 {
     assert(p->state_len <= sizeof(p->state));
-    begin(r);
     put_u64(r, p->size);
     put_u64(r, p->stored);
     put_u64(r, (uint64_t)p->touched);
@@ -631,21 +630,61 @@ void record_put_partial(struct record *r, const struct partial_record *p)
     put_bytes(r, p->state, p->state_len);
 }
 
+static void take_partial(struct reader *r, struct partial_record *ret)
+{
+    const unsigned char *state;
+
+    ret->size = take_u64(r);
+    ret->stored = take_u64(r);
+    ret->touched = take_time(r);
+    ret->state_len = (size_t)take_le(r, 2);
+    state = ret->state_len <= sizeof(ret->state) ? take(r, ret->state_len) : NULL;
+    if (state == NULL || ret->stored > INT64_MAX || ret->stored > ret->size) {
+        r->bad = true;
+        return;
+    }
+    memcpy(ret->state, state, ret->state_len);
+}
+
+void record_put_partial(struct record *r, const struct partial_record *p)
+{
+    begin(r);
+    put_partial(r, p);
+}
+
 bool record_get_partial(struct slice v, struct partial_record *ret)
 {
     struct reader r = reader_of(v);
-    struct partial_record p = {.size = take_u64(&r)};
-    const unsigned char *state;
+    struct partial_record p = {0};
 
-    p.stored = take_u64(&r);
-    p.touched = take_time(&r);
-    p.state_len = (size_t)take_le(&r, 2);
-    state = p.state_len <= sizeof(p.state) ? take(&r, p.state_len) : NULL;
-    if (state == NULL || !ended(&r) || p.stored > INT64_MAX || p.stored > p.size) {
+    take_partial(&r, &p);
+    if (!ended(&r)) {
         return false;
     }
-    memcpy(p.state, state, p.state_len);
     *ret = p;
+    return true;
+}
+
+void record_put_upload(struct record *r, const struct record_upload *u)
+{
+    begin(r);
+    put_partial(r, &u->part);
+    put_text(r, u->repo, sizeof(u->repo) - 1);
+    put_text(r, u->owner, sizeof(u->owner) - 1);
+}
+
+bool record_get_upload(struct slice v, struct record_upload *ret)
+{
+    struct reader r = reader_of(v);
+    struct record_upload u = {0};
+
+    take_partial(&r, &u.part);
+    take_text(&r, u.repo, sizeof(u.repo) - 1);
+    take_text(&r, u.owner, sizeof(u.owner) - 1);
+    if (!ended(&r) || u.repo[0] == '\0') {
+        return false;
+    }
+    *ret = u;
     return true;
 }
 

@@ -69,6 +69,14 @@ struct record_pull {
     char client[128];
 };
 
+/* An upload session: what is synced of it, and whose it is. */
+#define UPLOAD_OWNER_MAX 255
+struct record_upload {
+    struct partial_record part; /* its size is not known */
+    char repo[REPO_NAME_MAX + 1];
+    char owner[UPLOAD_OWNER_MAX + 1];
+};
+
 /* --- keys ---------------------------------------------------------------------------------- */
 
 /* meta: a name. */
@@ -128,6 +136,9 @@ bool record_get_ref(struct slice v, uint8_t *ret_kind, uint64_t *ret_size);
 
 void record_put_partial(struct record *r, const struct partial_record *p);
 bool record_get_partial(struct slice v, struct partial_record *ret);
+
+void record_put_upload(struct record *r, const struct record_upload *u);
+bool record_get_upload(struct slice v, struct record_upload *ret);
 
 void record_put_pull(struct record *r, const struct record_pull *p);
 bool record_get_pull(struct slice v, struct record_pull *ret);

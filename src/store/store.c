@@ -3,14 +3,12 @@
 
 #include "base/log.h"
 #include "store/adopt.h"
-#include "store/backup.h"
 #include "store/boot.h"
-#include "store/claim.h"
 #include "store/lock.h"
+#include "store/parts.h"
 #include "store/recover.h"
 #include "store/sweep.h"
-#include "store/sync.h"
-#include "store/touch.h"
+#include "store/upload.h"
 #include "store/writer.h"
 
 #include <stdlib.h>
@@ -21,12 +19,7 @@ static void store_free(struct store *s)
     db_close(s->db);
     tree_close(&s->tree);
     budget_free(s->budget);
-    touch_free(s->touch);
-    sync_free(s->sync);
-    backup_free(s->backup);
-    adopt_free(s->adopt);
-    sweep_free(s->sweep);
-    claims_free(s->claims);
+    parts_free(s);
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
     }
@@ -54,12 +47,7 @@ static struct store *store_new(const struct store_options *options)
     s->tree = (struct tree){.blobs = -1, .ingest = -1, .quarantine = -1};
     pthread_mutex_init(&s->jobs_lock, NULL);
     pthread_cond_init(&s->jobs_none, NULL);
-    s->touch = touch_new(s);
-    s->claims = claims_new();
-    s->sync = sync_new(s);
-    s->backup = backup_new(s);
-    s->adopt = adopt_new(s);
-    s->sweep = sweep_new(s);
+    parts_make(s);
     return s;
 }
 
@@ -81,7 +69,7 @@ static int store_load(struct store *s, const struct store_options *options, stru
         adopt_start(s->adopt);
     }
     budget_recorded(s->budget, &s->totals, NULL, 0);
-    return sweep_count(s, err);
+    return sweep_count(s, err) < 0 ? -1 : uploads_load(s, err);
 }
 
 struct store *store_open(const struct store_options *options, struct err *err)
@@ -118,14 +106,19 @@ void store_close(struct store *s)
     }
     store_quiesce(s);
     writer_stop(s);
-    sync_finish(s->sync);
-    claims_clear(s->claims);
-    sweep_run(s);
-    backup_finish(s->backup);
+    parts_finish(s);
     if (recover_finish(s, &err) < 0) {
         log_event(LOG_WARN, "store.stop", "the stop does not count as clean: %s", err.text);
     }
     store_free(s);
+}
+
+/* Nothing is evicted yet that a repository still holds. */
+bool store_lease(struct store *s, const struct digest *d)
+{
+    (void)s;
+    (void)d;
+    return true;
 }
 
 struct pool *store_disk(const struct store *s)

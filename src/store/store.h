@@ -59,6 +59,14 @@ struct blob_record; /* store/index.h */
 /* Whether a record's bytes may be believed without hashing them again: they were synced, or written
  * since this machine was booted. Any thread. */
 bool store_blob_trusted(const struct store *s, const struct blob_record *b);
+/* Puts blobs on disk for certain, and says so in their records: before something that was answered
+ * 201 depends on them. Those that are synced take no time. Whoever depends on one looks at its
+ * record, in its own change: what could not be synced is not `synced` there, or gone. Blocks; not
+ * on a loop. */
+void store_sync_blobs(struct store *s, const struct digest *d, size_t n);
+/* A client was told that the blob is here, and will name it: it stays for an hour. False: it cannot
+ * be promised. Any thread. */
+bool store_lease(struct store *s, const struct digest *d) MUST_CHECK;
 /* They were hashed again and are right: the record will say so. Any thread; nobody waits. */
 void store_mark_verified(struct store *s, const struct digest *d);
 /* They are wrong: the file goes to quarantine/, the record goes. Blocks; index first. */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "store/claim.h"
 #include "store/ingest.h"
+#include "store/upload.h"
 #include "store/writer.h"
 
 #include <dirent.h>
@@ -139,7 +140,7 @@ static void sweep_name(struct store *s, const char *name)
 
     if (digest_of_name(name, &d)) {
         sweep_digest(s, &d);
-    } else if (name[0] != '.' && !is_written(s, name)) {
+    } else if (name[0] != '.' && !is_written(s, name) && !uploads_own(s, name)) {
         unlinkat(s->tree.ingest, name, 0); /* a folder stays: it is not ours */
     }
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SYNC_MS 5000
@@ -233,6 +234,93 @@ uint64_t sync_tick(struct sync *y, uint64_t now)
     }
     y->due_ms = now;
     return UINT64_MAX;
+}
+
+/* --- at once ------------------------------------------------------------------------------- */
+
+/* One of those that somebody waits for. The file that was synced is known by its inode: a download
+ * may put another in its place. */
+struct wanted {
+    struct digest digest;
+    ino_t inode; /* 0: it could not be synced */
+};
+
+/* Owner: store_sync_blobs(). */
+struct sync_now {
+    struct index_write write;
+    struct store *store;
+    struct wanted *wanted;
+    size_t n;
+};
+
+static ino_t inode_of(const struct store *s, const struct digest *d)
+{
+    char path[TREE_PATH_MAX];
+    struct stat st;
+
+    return fstatat(s->tree.blobs, tree_path(d, path), &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino
+                                                                                     : 0;
+}
+
+static void now_apply(struct index_write *w, struct index_txn *t)
+{
+    struct sync_now *now = container_of(w, struct sync_now, write);
+
+    for (size_t i = 0; i < now->n; i++) {
+        const struct wanted *one = &now->wanted[i];
+        struct blob_record b;
+
+        if (one->inode != 0 && index_txn_get_blob(t, &one->digest, &b) == INDEX_FOUND &&
+            !b.synced && store_blob_trusted(t->store, &b) &&
+            inode_of(now->store, &one->digest) == one->inode) {
+            b.synced = true;
+            index_txn_put_blob(t, &one->digest, &b);
+        }
+    }
+}
+
+/* The files that are not synced yet, as the index has it. */
+static size_t want(struct store *s, const struct digest *d, size_t n, struct wanted *out)
+{
+    struct index_read *r = index_read_begin(s);
+    size_t found = 0;
+
+    if (r == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct blob_record b;
+
+        if (index_get_blob(r, &d[i], &b) == INDEX_FOUND && !b.synced && store_blob_trusted(s, &b)) {
+            out[found++].digest = d[i];
+        }
+    }
+    index_read_end(r);
+    return found;
+}
+
+void store_sync_blobs(struct store *s, const struct digest *d, size_t n)
+{
+    struct sync_now now = {.write = {.apply = now_apply}, .store = s};
+    struct err err;
+
+    now.wanted = xcalloc(n + 1, sizeof(*now.wanted));
+    now.n = want(s, d, n, now.wanted);
+    for (size_t i = 0; i < now.n; i++) {
+        start_write_back(s, &now.wanted[i].digest);
+    }
+    for (size_t i = 0; i < now.n; i++) {
+        struct wanted *one = &now.wanted[i];
+
+        one->inode = inode_of(s, &one->digest);
+        if (!sync_file(s, &one->digest) || tree_sync_folder(&s->tree, &one->digest) < 0) {
+            one->inode = 0;
+        }
+    }
+    if (now.n > 0 && writer_wait(s, &now.write, &err) < 0) {
+        log_event(LOG_ERROR, "index.refused", "blobs cannot be recorded as synced: %s", err.text);
+    }
+    free(now.wanted);
 }
 
 void sync_finish(struct sync *y)

@@ -76,7 +76,7 @@ def test_components_that_look_like_the_api(two):
     ("/v2/x/referrers/sha256:junk", 400, "DIGEST_INVALID"),
     ("/v2/x/manifests/latest%00", 400, None),
     ("/v2/x%2fy/manifests/latest", 400, "NAME_INVALID"),
-    ("/v2/stage/app/manifests/latest", 404, "NAME_UNKNOWN"),
+    ("/v2/stage/app/manifests/latest", 404, "MANIFEST_UNKNOWN"),
     ("/v2/library/x/manifests/latest?ns=evil.example&ns=docker.io", None, None),
     ("/v2/library/x/manifests/latest?ns=user@docker.io", 404, "NAME_UNKNOWN"),
     ("/v2/library/x/manifests/latest?ns=docker.io:80@evil.example", 404, "NAME_UNKNOWN"),

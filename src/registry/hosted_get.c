@@ -1,0 +1,143 @@
+/*
+ * registry/hosted_get.c - GET and HEAD of manifests and blobs of hosted repositories.
+ *
+ *   look --here and a member-------------------------> (manifest_get.c, blob_get.c: serve)
+ *     '--HEAD of a blob that the pusher may read in a mirrored repository--> 200, leased
+ *     '--else--> 404
+ */
+#include "base/counter.h"
+#include "oci/manifest.h"
+#include "registry/access.h"
+#include "registry/reach.h"
+#include "store/hosted.h"
+
+#include <stdio.h>
+
+static struct store *store_of(const struct request *q)
+{
+    return q->registry->cache->store;
+}
+
+/* Fills what is served from the member and the blob; false: one of them is not here. */
+static bool look(struct request *q, struct index_read *r, uint64_t repo, const struct digest *d)
+{
+    struct member_record member;
+    struct blob_record blob;
+
+    if (index_get_member(r, repo, d, &member) != INDEX_FOUND ||
+        index_get_blob(r, d, &blob) != INDEX_FOUND || !store_blob_trusted(store_of(q), &blob)) {
+        return false;
+    }
+    q->digest = *d;
+    q->has_digest = true;
+    q->size = blob.size;
+    q->kind = member.kind;
+    q->proved = true;
+    q->from = FROM_HIT;
+    snprintf(q->media_type, sizeof(q->media_type), "%s",
+             q->route.kind == ROUTE_MANIFEST ? member.media_type : "application/octet-stream");
+    return true;
+}
+
+static void refuse(struct request *q, enum err_code code, const char *what)
+{
+    struct err err;
+
+    err_set(&err, code, "%s%s%s is not here", q->route.name, what, q->route.reference);
+    reply_error(q, &err);
+}
+
+/* --- manifests ----------------------------------------------------------------------------- */
+
+static bool find_manifest(struct request *q)
+{
+    struct index_read *r = index_read_begin(store_of(q));
+    struct tag_record tag;
+    uint64_t repo;
+    bool found;
+
+    if (r == NULL) {
+        return false;
+    }
+    found = index_get_repo(r, REPO_HOSTED, q->route.name, &repo) == INDEX_FOUND;
+    if (found && q->route.by_digest) {
+        found = look(q, r, repo, &q->route.digest);
+    } else if (found) {
+        found = index_get_tag(r, repo, TAG_TAG, q->route.reference, &tag) == INDEX_FOUND &&
+                look(q, r, repo, &tag.digest);
+    }
+    index_read_end(r);
+    return found && q->kind == CHILD_MANIFEST;
+}
+
+void hosted_manifest_get(struct request *q)
+{
+    if (!find_manifest(q)) {
+        q->has_digest = false;
+        refuse(q, ERR_MANIFEST_UNKNOWN, q->route.by_digest ? "@" : ":");
+        return;
+    }
+    if (!q->route.by_digest) {
+        hosted_touch_tag(store_of(q), q->route.name, q->route.reference);
+    }
+    if (!manifest_deliver_now(q)) {
+        request_start(q, &REQUEST_STEP_MANIFEST);
+    }
+}
+
+/* --- blobs --------------------------------------------------------------------------------- */
+
+static bool find_blob(struct request *q)
+{
+    struct index_read *r = index_read_begin(store_of(q));
+    uint64_t repo;
+    bool found;
+
+    if (r == NULL) {
+        return false;
+    }
+    found = index_get_repo(r, REPO_HOSTED, q->route.name, &repo) == INDEX_FOUND &&
+            look(q, r, repo, &q->route.digest);
+    index_read_end(r);
+    return found;
+}
+
+/* A pusher need not upload what it may read in a mirrored repository: the manifest that names it
+ * will take it from there (design section 6). */
+static bool lease(struct request *q)
+{
+    struct index_read *r;
+    bool found;
+
+    if (q->x->head.method != HTTP_HEAD || !access_may_push(q) ||
+        (r = index_read_begin(store_of(q))) == NULL) {
+        return false;
+    }
+    found = reach_blob(q, r, &q->route.digest, REACH_MIRRORED, &q->size);
+    index_read_end(r);
+    if (!found || !store_lease(store_of(q), &q->route.digest)) {
+        return false;
+    }
+    count(head_leases);
+    q->digest = q->route.digest;
+    q->has_digest = true;
+    q->from = FROM_HIT;
+    snprintf(q->media_type, sizeof(q->media_type), "application/octet-stream");
+    return true;
+}
+
+void hosted_blob_get(struct request *q)
+{
+    bool head = q->x->head.method == HTTP_HEAD;
+
+    if (find_blob(q)) {
+        if (head) {
+            hosted_touch_blob(store_of(q), q->route.name, &q->digest);
+        }
+        request_start(q, &REQUEST_STEP_SERVE);
+    } else if (lease(q)) {
+        reply_size(q);
+    } else {
+        refuse(q, ERR_BLOB_UNKNOWN, "@");
+    }
+}

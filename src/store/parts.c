@@ -1,0 +1,41 @@
+/* store/parts.c - the parts of a store, made and freed. */
+#include "store/parts.h"
+
+#include "store/adopt.h"
+#include "store/backup.h"
+#include "store/claim.h"
+#include "store/sweep.h"
+#include "store/sync.h"
+#include "store/touch.h"
+#include "store/upload.h"
+
+void parts_make(struct store *s)
+{
+    s->touch = touch_new(s);
+    s->claims = claims_new();
+    s->sync = sync_new(s);
+    s->backup = backup_new(s);
+    s->adopt = adopt_new(s);
+    s->sweep = sweep_new(s);
+    s->uploads = uploads_new(s);
+}
+
+void parts_free(struct store *s)
+{
+    touch_free(s->touch);
+    sync_free(s->sync);
+    backup_free(s->backup);
+    adopt_free(s->adopt);
+    sweep_free(s->sweep);
+    uploads_free(s->uploads);
+    claims_free(s->claims);
+}
+
+void parts_finish(struct store *s)
+{
+    sync_finish(s->sync);
+    uploads_finish(s);
+    claims_clear(s->claims);
+    sweep_run(s);
+    backup_finish(s->backup);
+}

@@ -1,0 +1,98 @@
+/*
+ * store/upload.h - upload sessions: a blob that a client pushes in pieces, over any number of
+ * requests, and whose digest it tells last (distribution-spec "Pushing a blob in chunks").
+ *
+ *     open or claim -> write... -> leave      another request goes on with it
+ *                               -> commit     the file is the blob, on disk for certain -> finish
+ *                               -> drop       it is gone
+ *
+ * A session is claimed by one request at a time, on whatever loop. Bytes count once they are
+ * written: offset and hash are always those of the same bytes. What is synced is told to the index
+ * now and then, so that a session survives a restart at that offset.
+ */
+#ifndef STORE_UPLOAD_H
+#define STORE_UPLOAD_H
+
+#include "base/map.h"
+#include "base/sha.h"
+#include "store/ingest.h"
+
+/* 32 digits of hex and a NUL. */
+#define UPLOAD_ID_SIZE 33
+/* Sessions at once; an open one may hold a descriptor. */
+#define UPLOADS_MAX 10000
+
+struct uploads;
+
+/* Owner: the table, and whoever claimed it. Thread: what never changes, any; `claimed` and `gone`
+ * under the table's lock; the rest is the claimer's. */
+struct upload {
+    struct map_node node;
+    struct list in_all;
+    struct store *store;
+    char id[UPLOAD_ID_SIZE];
+    char *repo;
+    char *owner; /* the user; "" where there are none */
+    bool claimed;
+    bool gone;               /* out of the table: dropped when its claimer leaves */
+    int64_t touched;         /* wall seconds */
+    _Atomic uint64_t offset; /* bytes that were written and hashed */
+    uint64_t synced;         /* bytes that a restart will find */
+    struct sha sha;          /* of exactly `offset` bytes */
+    struct ingest ingest;    /* open where ingest.fd >= 0 */
+    struct digest digest;    /* of a commit */
+    struct job job;          /* of a drop */
+};
+
+/* A new session, claimed. `lasting`: its client will be told of it, so it should survive a restart.
+ * NULL: there are UPLOADS_MAX already. No I/O. Any thread. */
+struct upload *upload_open(struct store *s, const char *repo, const char *owner, enum sha_alg alg,
+                           bool lasting) MUST_CHECK;
+
+enum upload_claim {
+    UPLOAD_CLAIMED,
+    UPLOAD_BUSY,    /* another request is at it */
+    UPLOAD_UNKNOWN, /* never was, ended, idle for too long; of another repository or user */
+};
+
+/* *ret is for UPLOAD_CLAIMED; *ret_offset also for UPLOAD_BUSY, as of now. Any thread, no I/O. */
+enum upload_claim upload_claim(struct store *s, const char *id, const char *repo, const char *owner,
+                               struct upload **ret, uint64_t *ret_offset) MUST_CHECK;
+/* The same without claiming: UPLOAD_CLAIMED means that it could be. */
+enum upload_claim upload_look(struct store *s, const char *id, const char *repo, const char *owner,
+                              uint64_t *ret_offset) MUST_CHECK;
+/* Lets another request go on. Any thread, no I/O. */
+void upload_leave(struct upload *u);
+/* Ends a session that is claimed, whatever it holds. Any thread; the file goes behind it. */
+void upload_drop(struct upload *u);
+/* The same by its name; one that is claimed ends when its claimer leaves. False: UPLOAD_UNKNOWN. */
+bool upload_cancel(struct store *s, const char *id, const char *repo, const char *owner) MUST_CHECK;
+
+/* By the claimer, on a pool thread, which may block. */
+
+/* Appends. -1: ERR_NO_SPACE, ERR_STORE; what was there before still counts. */
+int upload_write(struct upload *u, const void *p, size_t n, struct err *err) MUST_CHECK;
+/* Syncs what is there and tells the index, if that is worth it: a restart will find it. */
+void upload_checkpoint(struct upload *u);
+/* All bytes are there: moves the file to blobs/, on disk for certain. -1: ERR_DIGEST_INVALID where
+ * they are not the digest, ERR_NO_SPACE, ERR_STORE; the caller drops, or leaves, the session. */
+int upload_commit(struct upload *u, const struct digest *d, struct err *err) MUST_CHECK;
+/* Records a commit, within a change: blob, member of the session's repository; the session ends. */
+void upload_record(struct upload *u, struct index_txn *t);
+/* After that change, however it went: frees the session. Any thread. */
+void upload_finish(struct upload *u);
+
+/* --- for the store ------------------------------------------------------------------------- */
+
+struct uploads *uploads_new(struct store *s);
+void uploads_free(struct uploads *all);
+/* Takes up the sessions that the index knows. Before the writer starts. */
+int uploads_load(struct store *s, struct err *err) MUST_CHECK;
+/* Whether the file of that name in ingest/ belongs to a session. */
+bool uploads_own(struct store *s, const char *name);
+/* Ends idle sessions when that is due; when to ask again. Writer thread. */
+uint64_t uploads_tick(struct uploads *all, uint64_t now);
+/* At the end: makes all of them survive. The writer does not run any more. */
+void uploads_finish(struct store *s);
+
+#endif
