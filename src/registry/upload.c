@@ -8,8 +8,8 @@
  *   PUT ?digest   -> receive -> commit -> committing -> recording ------------------> 201
  *   a body that breaks off, or a disk that refuses -> stop
  *
- * While one buffer is written and hashed by the pool, the other is filled from the socket. Of what
- * fails before the commit the session survives, at the offset that was written. Distribution-spec
+ * While one buffer is written by the pool, it is hashed here and the other is filled from the
+ * socket. Of what fails before the commit the session survives, at the offset that was written. Distribution-spec
  * "Push"; reference protocol.md 1.10, 1.11.
  */
 #include "base/counter.h"
@@ -46,7 +46,11 @@ struct upload_push {
     bool over; /* the body is read to its end */
     struct digest digest;
     struct job job;
-    bool working; /* the job is under way */
+    bool working;   /* the job is under way */
+    struct sha sha; /* with what is being written */
+    struct job sync_job;
+    bool syncing; /* beside it */
+    struct upload_mark mark;
     struct err err;
     struct index_write write;
     bool recorded;
@@ -156,29 +160,69 @@ static void refuse_unknown(struct request *q)
 
 /* --- jobs ---------------------------------------------------------------------------------- */
 
-static void on_worked(struct job *job)
+/* A job keeps the request; the op stays until it has ended, as the steps see to. */
+static void job_start(struct request *q, struct job *job, void (*run)(struct job *),
+                      void (*done)(struct job *))
 {
-    struct upload_push *p = container_of(job, struct upload_push, job);
-    struct request *q = p->request;
+    request_ref(q);
+    pool_submit(store_disk(store_of(q)), q->loop, job, run, done);
+}
 
-    p->working = false;
-    if (p->writing != NULL) {
-        flow_put(q->loop, p->writing);
-        p->writing = NULL;
-    }
+static void job_ended(struct request *q)
+{
     op_wake(&q->op);
     request_unref(q);
 }
 
-/* The op stays until it has ended: the steps see to that. */
+static void on_worked(struct job *job)
+{
+    struct upload_push *p = container_of(job, struct upload_push, job);
+
+    p->working = false;
+    job_ended(p->request);
+}
+
 static void work(struct request *q, void (*run)(struct job *))
+{
+    q->upload->working = true;
+    job_start(q, &q->upload->job, run, on_worked);
+}
+
+static void commit_run(struct job *job)
+{
+    struct upload_push *p = container_of(job, struct upload_push, job);
+
+    ignore_result(upload_commit(p->upload, &p->digest, &p->err) < 0);
+}
+
+/* --- syncs, so that a session survives ----------------------------------------------------- */
+
+static void sync_run(struct job *job)
+{
+    struct upload_push *p = container_of(job, struct upload_push, sync_job);
+
+    upload_sync(p->upload, &p->mark);
+}
+
+static void on_synced(struct job *job)
+{
+    struct upload_push *p = container_of(job, struct upload_push, sync_job);
+
+    p->syncing = false;
+    job_ended(p->request);
+}
+
+static void sync_start(struct request *q, bool end)
 {
     struct upload_push *p = q->upload;
 
-    p->working = true;
-    request_ref(q);
-    pool_submit(store_disk(store_of(q)), q->loop, &p->job, run, on_worked);
+    if (!p->syncing && upload_mark(p->upload, end, &p->mark)) {
+        p->syncing = true;
+        job_start(q, &p->sync_job, sync_run, on_synced);
+    }
 }
+
+/* --- writing ------------------------------------------------------------------------------- */
 
 static void write_run(struct job *job)
 {
@@ -187,16 +231,31 @@ static void write_run(struct job *job)
     ignore_result(upload_write(p->upload, p->writing->data, p->writing->len, &p->err) < 0);
 }
 
-static void checkpoint_run(struct job *job)
-{
-    upload_checkpoint(container_of(job, struct upload_push, job)->upload);
-}
-
-static void commit_run(struct job *job)
+static void on_written(struct job *job)
 {
     struct upload_push *p = container_of(job, struct upload_push, job);
+    struct request *q = p->request;
 
-    ignore_result(upload_commit(p->upload, &p->digest, &p->err) < 0);
+    if (p->err.code == ERR_NONE) {
+        upload_wrote(p->upload, p->writing->len, &p->sha);
+        sync_start(q, false);
+    }
+    flow_put(q->loop, p->writing);
+    p->writing = NULL;
+    on_worked(job);
+}
+
+/* The pool writes while this loop hashes; both only read the buffer. */
+static void write_start(struct request *q)
+{
+    struct upload_push *p = q->upload;
+
+    p->writing = p->filling;
+    p->filling = NULL;
+    p->working = true;
+    job_start(q, &p->job, write_run, on_written);
+    p->sha = p->upload->sha;
+    sha_update(&p->sha, p->writing->data, p->writing->len);
 }
 
 /* --- receiving ----------------------------------------------------------------------------- */
@@ -255,9 +314,7 @@ static void send_on(struct request *q, bool more_now)
         p->filling = NULL;
         return;
     }
-    p->writing = p->filling;
-    p->filling = NULL;
-    work(q, write_run);
+    write_start(q);
 }
 
 static const struct step *received(struct request *q)
@@ -303,7 +360,7 @@ static const struct step *step_stop(struct op *op)
     struct request *q = request_of(op);
     struct upload_push *p = q->upload;
 
-    if (p->working) {
+    if (p->working || p->syncing) {
         return STEP_WAIT;
     }
     if (p->err.code == ERR_NONE || q->x->gone) {
@@ -317,7 +374,12 @@ static const struct step *step_stop(struct op *op)
 
 static const struct step *step_checkpoint(struct op *op)
 {
-    work(request_of(op), checkpoint_run);
+    struct request *q = request_of(op);
+
+    if (q->upload->syncing) {
+        return STEP_WAIT;
+    }
+    sync_start(q, true);
     return &S_checkpointing;
 }
 
@@ -325,7 +387,7 @@ static const struct step *step_checkpointing(struct op *op)
 {
     struct request *q = request_of(op);
 
-    if (q->upload->working) {
+    if (q->upload->syncing) {
         return STEP_WAIT;
     }
     if (q->x->gone) {
@@ -339,7 +401,12 @@ static const struct step *step_checkpointing(struct op *op)
 
 static const struct step *step_commit(struct op *op)
 {
-    work(request_of(op), commit_run);
+    struct request *q = request_of(op);
+
+    if (q->upload->syncing) {
+        return STEP_WAIT;
+    }
+    work(q, commit_run);
     return &S_committing;
 }
 

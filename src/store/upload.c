@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Bytes between two checkpoints of a session that is written to. */
+/* Bytes between two syncs of a session that is written to. */
 #define CHECKPOINT ((uint64_t)64 << 20)
 /* Less is not worth a sync of its own: a client that lost it sends it again. */
 #define CHECKPOINT_MIN ((uint64_t)1 << 20)
@@ -135,25 +135,26 @@ static void note_done(struct index_write *w)
     free(container_of(w, struct upload_note, write));
 }
 
-static void value_of(const struct upload *u, struct record_upload *ret)
+static void value_of(const struct upload *u, const struct upload_mark *mark,
+                     struct record_upload *ret)
 {
     *ret = (struct record_upload){
-        .part = {.size = UINT64_MAX, .stored = u->offset, .touched = u->touched},
+        .part = {.size = UINT64_MAX, .stored = mark->offset, .touched = clock_wall_s()},
     };
-    ret->part.state_len = sha_save(&u->sha, ret->part.state);
+    ret->part.state_len = sha_save(&mark->sha, ret->part.state);
     snprintf(ret->repo, sizeof(ret->repo), "%s", u->repo);
     snprintf(ret->owner, sizeof(ret->owner), "%s", u->owner);
 }
 
-/* As it is now; the bytes are synced. */
-static void note(struct upload *u, bool ended)
+/* What is synced of it; NULL: it ended. */
+static void note(struct upload *u, const struct upload_mark *mark)
 {
     struct upload_note *n = xnew(struct upload_note);
 
     snprintf(n->id, sizeof(n->id), "%s", u->id);
-    n->ended = ended;
-    if (!ended) {
-        value_of(u, &n->value);
+    n->ended = mark == NULL;
+    if (mark != NULL) {
+        value_of(u, mark, &n->value);
     }
     n->write = (struct index_write){.apply = note_apply, .done = note_done, .lazy = true};
     index_write_submit(u->store, NULL, &n->write);
@@ -206,7 +207,7 @@ struct upload *upload_open(struct store *s, const char *repo, const char *owner,
     }
     count(uploads_started);
     if (lasting) {
-        note(u, false);
+        note(u, &(struct upload_mark){.sha = u->sha});
     }
     return u;
 }
@@ -261,7 +262,7 @@ static void drop_run(struct job *job)
     struct upload *u = container_of(job, struct upload, job);
 
     ingest_drop(&u->ingest);
-    note(u, true);
+    note(u, NULL);
 }
 
 static void drop_done(struct job *job)
@@ -333,31 +334,37 @@ static int open_file(struct upload *u, struct err *err)
 
 int upload_write(struct upload *u, const void *p, size_t n, struct err *err)
 {
-    if (open_file(u, err) < 0 || ingest_write(&u->ingest, p, n, u->offset, err) < 0) {
-        return -1;
-    }
-    sha_update(&u->sha, p, n);
-    atomic_fetch_add(&u->offset, n);
-    count_add(upload_bytes, n);
-    if (u->offset - u->synced >= CHECKPOINT) {
-        upload_checkpoint(u);
-    }
-    return 0;
+    return open_file(u, err) < 0 ? -1 : ingest_write(&u->ingest, p, n, u->offset, err);
 }
 
-void upload_checkpoint(struct upload *u)
+void upload_wrote(struct upload *u, size_t n, const struct sha *sha)
 {
-    if (u->offset - u->synced < CHECKPOINT_MIN) {
-        return;
+    u->sha = *sha;
+    atomic_fetch_add(&u->offset, n);
+    count_add(upload_bytes, n);
+}
+
+bool upload_mark(const struct upload *u, bool end, struct upload_mark *ret)
+{
+    uint64_t offset = atomic_load(&u->offset);
+
+    if (offset - u->synced < (end ? CHECKPOINT_MIN : CHECKPOINT)) {
+        return false;
     }
+    *ret = (struct upload_mark){.offset = offset, .sha = u->sha};
+    return true;
+}
+
+void upload_sync(struct upload *u, const struct upload_mark *mark)
+{
     if (fdatasync(u->ingest.fd) < 0 || (u->synced == 0 && fsync(u->store->tree.ingest) < 0)) {
         count(store_errors);
         log_event(LOG_ERROR, "upload.sync", "%s: upload %s cannot be put on disk: %s",
                   u->store->dir, u->id, strerror(errno));
         return;
     }
-    u->synced = u->offset;
-    note(u, false);
+    u->synced = mark->offset;
+    note(u, mark);
 }
 
 /* The algorithm was told last: the bytes are read again. */
@@ -583,7 +590,7 @@ static void finish_apply(struct index_write *w, struct index_txn *t)
         struct record_upload value;
 
         if (is_safe(u)) {
-            value_of(u, &value);
+            value_of(u, &(struct upload_mark){u->offset, u->sha}, &value);
             put_record(t, u->id, &value);
             u->synced = u->offset;
         }

@@ -44,6 +44,12 @@ struct upload {
     struct job job;          /* of a drop */
 };
 
+/* A state of a session that a restart may find. */
+struct upload_mark {
+    uint64_t offset;
+    struct sha sha;
+};
+
 /* A new session, claimed. `lasting`: its client will be told of it, so it should survive a restart.
  * NULL: there are UPLOADS_MAX already. No I/O. Any thread. */
 struct upload *upload_open(struct store *s, const char *repo, const char *owner, enum sha_alg alg,
@@ -68,12 +74,22 @@ void upload_drop(struct upload *u);
 /* The same by its name; one that is claimed ends when its claimer leaves. False: UPLOAD_UNKNOWN. */
 bool upload_cancel(struct store *s, const char *id, const char *repo, const char *owner) MUST_CHECK;
 
+/* By the claimer, on its loop. */
+
+/* The n bytes that follow `offset` are in the file, and `sha` is that of all. */
+void upload_wrote(struct upload *u, size_t n, const struct sha *sha);
+/* Where it stands, for a sync. False: too little is new for that, while more comes or at the end
+ * of a request. */
+bool upload_mark(const struct upload *u, bool end, struct upload_mark *ret) MUST_CHECK;
+
 /* By the claimer, on a pool thread, which may block. */
 
-/* Appends. -1: ERR_NO_SPACE, ERR_STORE; what was there before still counts. */
+/* Appends, but for upload_wrote(). -1: ERR_NO_SPACE, ERR_STORE; what was there before still counts.
+ */
 int upload_write(struct upload *u, const void *p, size_t n, struct err *err) MUST_CHECK;
-/* Syncs what is there and tells the index, if that is worth it: a restart will find it. */
-void upload_checkpoint(struct upload *u);
+/* Syncs what was there at the mark and tells the index: a restart will find it. May run beside a
+ * write. */
+void upload_sync(struct upload *u, const struct upload_mark *mark);
 /* All bytes are there: moves the file to blobs/, on disk for certain. -1: ERR_DIGEST_INVALID where
  * they are not the digest, ERR_NO_SPACE, ERR_STORE; the caller drops, or leaves, the session. */
 int upload_commit(struct upload *u, const struct digest *d, struct err *err) MUST_CHECK;
