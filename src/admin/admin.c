@@ -4,6 +4,7 @@
 static const struct admin_command COMMANDS[] = {
     {"stages", false, admin_stages},
     {"ls", false, admin_ls},
+    {"rm", true, admin_rm},
 };
 
 const struct admin_command *admin_find(struct slice name)

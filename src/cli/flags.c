@@ -10,7 +10,8 @@ enum {
     ON_CHECK = 2,
     ON_STAGES = 16,
     ON_LS = 32,
-    ON_STORE = ON_STAGES | ON_LS,
+    ON_RM = 64,
+    ON_STORE = ON_STAGES | ON_LS | ON_RM,
     ON_ALL = ~0
 };
 
@@ -83,6 +84,17 @@ static const struct {
      "may\n"
      "be a mirrored one. Sizes are what is here, each blob once.\n" STORE_HELP
      "  --all                    the mirrored repositories too\n" JSON_HELP HELP_HELP},
+    {"rm", 1000,
+     "usage: larder rm [FLAG]... NAME...\n"
+     "\n"
+     "Removes what was pushed, and says what it removed. NAME is one of\n"
+     "\n"
+     "  REPOSITORY:TAG           the tag alone\n"
+     "  REPOSITORY@DIGEST        the manifest, with its tags\n"
+     "  REPOSITORY               all that is in the repository\n"
+     "\n"
+     "Bytes that nobody holds any more are freed behind that; layers by `larder gc`.\n" STORE_HELP
+         JSON_HELP HELP_HELP},
 };
 
 static const char GENERAL_HELP[] =
@@ -95,6 +107,7 @@ static const char GENERAL_HELP[] =
     "  check     check a configuration file\n"
     "  stages    show which image extends which\n"
     "  ls        list repositories and tags\n"
+    "  rm        remove tags, manifests, repositories\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"

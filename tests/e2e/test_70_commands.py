@@ -1,4 +1,5 @@
 """Commands on the store, through a running server and without one: the same answers."""
+import contextlib
 import http.client
 import json
 import os
@@ -41,6 +42,13 @@ def both(lar, *words):
     return there
 
 
+def put(server, method, target, body, headers=None):
+    server.request(method, target, body, headers or {})
+    response = server.getresponse()
+    assert response.status == 201, response.read()
+    response.read()
+
+
 class Image:
     """An image whose configuration says what its layers hold; they are compressed by `salt`."""
 
@@ -64,6 +72,15 @@ class Image:
         registry.add_manifest(repo, tag, self.body)
         return self
 
+    def push(self, lar, repo, tag):
+        with contextlib.closing(http.client.HTTPConnection(lar.host, timeout=30)) as server:
+            for blob in (self.config, *self.layers):
+                target = f"/v2/{repo}/blobs/uploads/?digest={digest_of(blob)}"
+                put(server, "POST", target, blob)
+            put(server, "PUT", f"/v2/{repo}/manifests/{tag}", self.body,
+                {"Content-Type": MANIFEST})
+        return self
+
     def pull(self, lar, repo, tag):
         """As clients do: manifest, configuration, layers; until the index knows all of it, which
         it does a moment after the last byte."""
@@ -72,7 +89,7 @@ class Image:
             paths[f"/v2/{repo}/blobs/{digest_of(blob)}"] = blob
         for path, body in paths.items():
             assert lar.get(path).body == body
-            lar.wait(lambda asked=path: lar.head(asked).source() == "hit", path)
+            lar.wait(lambda asked=path: lar.get(asked).source() == "hit", path)
         return self
 
 
@@ -102,6 +119,92 @@ def test_stages_of_a_mirrored_repository(registry, larder):
     assert high["platform"] == "linux/amd64" and high["mirrored"]
     assert high["added"] == {"layers": 2, "bytes": sum(map(len, golang.layers[1:]))}
     assert high["all"] == {"layers": 3, "bytes": sum(map(len, golang.layers))}
+
+
+def team(registry, larder):
+    """What the builds of a team leave: stages on a mirrored base, each client compressing anew."""
+    lar, *_ = mirror(registry, larder)
+    Image([1, 2, 3, 4], b"b").push(lar, "stage/app", "builder")
+    Image([1, 2, 3, 4, 5, 6], b"c").push(lar, "stage/app", "ci")
+    Image([1, 2, 3, 4, 5, 6, 7], b"c").push(lar, "stage/app", "dev")
+    Image([1, 2, 3, 4, 5, 8, 6], b"d").push(lar, "stage/app", "other")
+    Image([9]).push(lar, "stage/app", "release")
+    Image([9], b"anew").push(lar, "stage/again", "release")
+    return lar
+
+
+def test_stages(registry, larder):
+    lar = team(registry, larder)
+    text = both(lar, "stages")
+    assert [line.rstrip() for line in text.splitlines()] == [
+        "debian:bookworm                           1 kB   docker.io",
+        "└─ golang:1.18                           +5 kB   2 layers",
+        "   └─ stage/app:builder                  +4 kB   1 layer",
+        "      ├─ stage/app:ci                   +11 kB   2 layers, 11 kB shared with siblings",
+        "      │  └─ stage/app:dev                +7 kB   1 layer",
+        "      └─ stage/app:other                +18 kB   3 layers, 12 kB shared with siblings",
+        "stage/again:release, stage/app:release    1 kB   from scratch, 1 layer",
+        text.splitlines()[-1]]
+    answer = json.loads(both(lar, "stages", "--json"))
+    assert answer["stored"] < answer["separate"]
+    shown = text.splitlines()[-1]
+    assert shown.startswith("stored ") and ", as separate images " in shown
+    assert len(answer["images"]) == 7 and answer["others"] == answer["absent"] == 0
+    assert "release" not in both(lar, "stages", "golang")
+    assert both(lar, "stages", "stage/again").splitlines()[0].startswith("stage/again:release")
+
+
+def test_ls_of_what_was_pushed(registry, larder):
+    lar = team(registry, larder)
+    text = both(lar, "ls")
+    assert "docker.io" not in text and "pushed 20" in text and "used 20" in text
+    assert [line.split()[0] for line in text.splitlines()] == [
+        "stage/again", "release", "stage/app", "builder", "ci", "dev", "other", "release"]
+    assert len(both(lar, "ls", "stage/again").splitlines()) == 2
+    assert "docker.io/library/golang" in both(lar, "ls", "--all")
+
+
+def test_rm(registry, larder):
+    """Each kind of name once by the server, and once without."""
+    lar = team(registry, larder)
+    manifest = json.loads(good(run(lar, "ls", "stage/app", "--json")))["repositories"][0]["tags"]
+    digest = {tag["tag"]: tag["digest"] for tag in manifest}
+    assert good(run(lar, "rm", "stage/app:dev")) == "removed tag stage/app:dev\n"
+    assert lar.get("/v2/stage/app/manifests/dev").status == 404
+    assert lar.get("/v2/stage/app/manifests/" + digest["dev"]).status == 200
+    assert lar.get("/v2/stage/app/manifests/ci").status == 200
+    refused(run(lar, "rm", "stage/app:dev"), "stage/app has no tag dev")
+    lar.stop()
+    assert good(run(lar, "rm", "stage/app@" + digest["ci"])).splitlines() == [
+        "removed tag stage/app:ci", "removed manifest stage/app@" + digest["ci"]]
+    refused(run(lar, "rm", "stage/app@" + digest["ci"]), "has no manifest", digest["ci"])
+    assert json.loads(good(run(lar, "rm", "--json", "stage/app:other"))) == {
+        "removed": [{"what": "tag", "repository": "stage/app", "tag": "other"}],
+        "tags": 1, "manifests": 0, "blobs": 0}
+    lar.start()
+    assert lar.get("/v2/stage/app/manifests/ci").status == 404
+    result = run(lar, "rm", "stage/again", "stage/none", "stage/app")
+    assert result.returncode == 1 and "stage/none" in result.stderr
+    assert "removed tag stage/again:release" in result.stdout
+    assert "removed tag stage/app:release" in result.stdout
+    assert both(lar, "ls") == ""
+    assert lar.get("/v2/stage/app/manifests/builder").status == 404
+    assert lar.get("/v2/library/golang/manifests/1.18").status == 200
+
+
+@pytest.mark.parametrize("name, hint", [
+    ("golang:1.18", "docker.io/library/golang is mirrored"),
+    ("docker.io/library/golang", "mirrored"),
+    ("stage/app@sha256:12", "digest"),
+    ("stage/app:", "tag"),
+    ("stage/none", "stage/none"),
+])
+def test_rm_refused(registry, larder, name, hint):
+    lar, *_ = mirror(registry, larder)
+    Image([1]).push(lar, "stage/app", "x")
+    there = refused(run(lar, "rm", name), hint)
+    lar.stop()
+    assert refused(run(lar, "rm", name), hint) == there
 
 
 def test_stages_of_an_index(registry, larder):
@@ -182,7 +285,9 @@ def test_long_path(registry, larder, tmp_path):
     (["stages", "a", "b"], "argument b"),
     (["ls", "a", "b"], "argument b"),
     (["stages", "--all"], "--all"),
-    (["ls", "--dry-run"], "--dry-run"),
+    (["ls", "--nothing"], "--nothing"),
+    (["rm"], "needs a name"),
+    (["rm", "--all", "x"], "--all"),
     (["ls", "--json=yes"], "--json"),
     (["serve", "--json"], "--json"),
 ])
@@ -191,7 +296,7 @@ def test_bad_usage(registry, larder, words, hint):
     refused(run(lar, *words), hint, status=2)
 
 
-@pytest.mark.parametrize("command", ["stages", "ls"])
+@pytest.mark.parametrize("command", ["stages", "ls", "rm"])
 def test_help(command):
     for words in ([command, "--help"], ["help", command]):
         result = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30,
@@ -200,12 +305,13 @@ def test_help(command):
         assert "--json" in result.stdout and "--data DIR" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["stages", "ls"])
+@pytest.mark.parametrize("command", ["stages", "ls", "rm"])
 def test_no_data_directory(tmp_path, command):
     """A command makes none."""
     for data in (tmp_path / "none", tmp_path):
-        result = subprocess.run([PROGRAM, command, "--data", str(data)], capture_output=True,
-                                text=True, timeout=30, check=False)
+        name = ["stage/app"] if command == "rm" else []
+        result = subprocess.run([PROGRAM, command, *name, "--data", str(data)],
+                                capture_output=True, text=True, timeout=30, check=False)
         refused(result, str(data))
     assert os.listdir(tmp_path) == []
 
@@ -248,6 +354,12 @@ def test_control_socket(registry, larder):
                          ("/-/nothing", 404), ("/-/", 404), ("/v2/", 404)):
         assert ask(lar, path)[0] == status, path
     assert ask(lar, "/-/ls", "POST", ["Content-Length: 0"])[0] == 405
+    Image([1]).push(lar, "stage/app", "x")
+    remove = "/-/rm?repository=stage%2Fapp"
+    assert ask(lar, remove)[0] == 405
+    assert ask(lar, remove, "POST", ["Content-Length: 0", "Origin: http://evil.example"])[0] == 403
+    assert ask(lar, remove + "%00", "POST", ["Content-Length: 0"])[0] == 400
+    assert ask(lar, remove, "POST", ["Content-Length: 0"])[1]["tags"] == 1
 
 
 def test_client_that_leaves(registry, larder):
