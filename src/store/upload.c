@@ -139,7 +139,7 @@ static void value_of(const struct upload *u, const struct upload_mark *mark,
                      struct record_upload *ret)
 {
     *ret = (struct record_upload){
-        .part = {.size = UINT64_MAX, .stored = mark->offset, .touched = clock_wall_s()},
+        .part = {.size = UINT64_MAX, .stored = mark->offset, .touched = u->touched},
     };
     ret->part.state_len = sha_save(&mark->sha, ret->part.state);
     snprintf(ret->repo, sizeof(ret->repo), "%s", u->repo);
@@ -580,16 +580,20 @@ static bool is_safe(struct upload *u)
     return u->synced == u->offset || (u->ingest.fd >= 0 && fdatasync(u->ingest.fd) == 0);
 }
 
+/* Idle ones end here as they would have later; their files go with the store's last sweep. */
 static void finish_apply(struct index_write *w, struct index_txn *t)
 {
     struct uploads *all = t->store->uploads;
+    int64_t now = clock_wall_s();
 
     (void)w;
     list_each(it, &all->all) {
         struct upload *u = container_of(it, struct upload, in_all);
         struct record_upload value;
 
-        if (is_safe(u)) {
+        if (is_idle(u, now)) {
+            del_record(t, u->id);
+        } else if (is_safe(u)) {
             value_of(u, &(struct upload_mark){u->offset, u->sha}, &value);
             put_record(t, u->id, &value);
             u->synced = u->offset;
@@ -600,6 +604,7 @@ static void finish_apply(struct index_write *w, struct index_txn *t)
 void uploads_finish(struct store *s)
 {
     struct index_write w = {.apply = finish_apply};
+    struct upload *u;
     struct err err;
 
     if (list_empty(&s->uploads->all)) {
@@ -607,5 +612,9 @@ void uploads_finish(struct store *s)
     }
     if (fsync(s->tree.ingest) < 0 || writer_apply(s, &w, &err) < 0) {
         log_event(LOG_WARN, "upload.stop", "%s: upload sessions may be lost by this stop", s->dir);
+    }
+    while ((u = take_idle(s->uploads)) != NULL) {
+        ingest_close(&u->ingest);
+        upload_free(u);
     }
 }

@@ -300,6 +300,45 @@ static void test_fallback_tag(void)
     CHECK_STR(referrers_fallback_tag(&d, tag), "sha512-" HEX64);
 }
 
+/* What a list of referrers says of a manifest. */
+static void test_referrers_describe(void)
+{
+    static const struct {
+        const char *body;
+        const char *type;
+        const char *want; /* a part of the entry; "": none; NULL: refused */
+    } cases[] = {
+        {"{\"artifactType\":\"a/"
+         "b\",\"config\":{\"mediaType\":\"c\"},\"annotations\":{\"k\":\"v\"}}",
+         "", "\"artifactType\":\"a/b\",\"annotations\":{\"k\":\"v\"}"},
+        {"{\"config\":{\"mediaType\":\"c\"}}", "", "\"artifactType\":\"c\""},
+        {"{\"config\":{\"mediaType\":\"c\"}}", "c", "\"artifactType\":\"c\""},
+        {"{\"config\":{\"mediaType\":\"c\"}}", "d", ""},
+        {"{\"manifests\":[]}", "", "\"size\":16}"},
+        {"{\"annotations\":7}", "", "\"size\":17}"},
+        {"{", "", NULL},
+        {"nothing", "", NULL},
+    };
+    struct digest d = {.alg = DIGEST_SHA256};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct slice type = slice_str(cases[i].type);
+        struct buf b;
+        int got;
+
+        buf_init(&b, 4096);
+        got = referrers_describe(slice_str(cases[i].body), "m/t", &d, type, &b);
+        CHECK_INT(got, cases[i].want == NULL ? -1 : 0);
+        if (cases[i].want != NULL && cases[i].want[0] != '\0') {
+            CHECK_NOTE(b.p != NULL && strstr(b.p, cases[i].want) != NULL, b.p);
+            CHECK(strstr(b.p, "\"mediaType\":\"m/t\",\"digest\":\"sha256:00") != NULL);
+        } else {
+            CHECK_INT(b.len, 0);
+        }
+        buf_free(&b);
+    }
+}
+
 int main(void)
 {
     test_taglist_parse();
@@ -308,6 +347,7 @@ int main(void)
     test_taglist_merge();
     test_taglist_bounds();
     test_referrers_filter();
+    test_referrers_describe();
     test_referrers_pages();
     test_fallback_tag();
     return tap_done();

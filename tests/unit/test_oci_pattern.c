@@ -111,6 +111,19 @@ static const char *get(const char *query, const char *name, size_t max)
     return out;
 }
 
+static void test_query_next(void)
+{
+    struct slice rest = slice_str("tag=a&x=1&t%61g=b+c&tagged=d&tag");
+    struct buf b;
+
+    buf_init(&b, 100);
+    while (query_next(&rest, "tag", &b)) {
+        buf_str(&b, "|");
+    }
+    CHECK_STR(b.p, "a|b c||");
+    buf_free(&b);
+}
+
 static void test_query(void)
 {
     CHECK_STR(get("ns=docker.io", "ns", 99), "docker.io");
@@ -130,6 +143,7 @@ static void test_query(void)
     CHECK_STR(get("a=b=c", "a", 99), "b=c");
     CHECK_STR(get("a=12345", "a", 4), "failed");
     CHECK_STR(get("&&a=1", "a", 99), "1");
+    test_query_next();
     CHECK(query_has(slice_str("x&mount=1"), "mount"));
     CHECK(!query_has(slice_str("x&amount=1"), "mount"));
 }

@@ -1,0 +1,238 @@
+/* test_store_upload.c - upload sessions: who has them, what they hold, what a restart leaves. */
+#include "store_blobs.h"
+#include "tap.h"
+
+#include "base/limits.h"
+#include "store/upload.h"
+
+#include <sys/stat.h>
+
+#define SIZE ((size_t)(3u << 20))
+
+static struct err err;
+static struct store *s;
+static unsigned char *bytes;
+
+/* What a request does with the bytes that came. */
+static int add(struct upload *u, size_t n)
+{
+    uint64_t at = u->offset;
+    struct sha sha = u->sha;
+
+    if (upload_write(u, bytes + at, n, &err) < 0) {
+        return -1;
+    }
+    sha_update(&sha, bytes + at, n);
+    upload_wrote(u, n, &sha);
+    return 0;
+}
+
+static void record(struct index_txn *t, void *arg)
+{
+    upload_record(arg, t);
+}
+
+static bool has_file(const char *folder, const char *name)
+{
+    char path[600];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/%s/%s", store_dir(s), folder, name);
+    return stat(path, &st) == 0;
+}
+
+static bool session_has_file(const char *id)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "upload-%s", id);
+    return has_file("ingest", name);
+}
+
+static bool is_member(const char *repo, const struct digest *d)
+{
+    struct index_read *r = index_read_begin(s);
+    struct member_record m;
+    struct blob_record b;
+    uint64_t id;
+    bool found = index_get_repo(r, REPO_HOSTED, repo, &id) == INDEX_FOUND &&
+                 index_get_member(r, id, d, &m) == INDEX_FOUND && m.proof == PROOF_PUSHED &&
+                 index_get_blob(r, d, &b) == INDEX_FOUND && b.synced && b.size == m.size;
+
+    index_read_end(r);
+    return found;
+}
+
+/* --- one session --------------------------------------------------------------------------- */
+
+static void test_a_blob(enum sha_alg told, enum digest_alg alg, size_t size)
+{
+    struct upload *u = upload_open(s, "stage/a", "", told, true);
+    struct digest d = {.alg = (uint8_t)alg};
+
+    sha_of((enum sha_alg)alg, bytes, size, d.bytes);
+    CHECK(u != NULL && strlen(u->id) == UPLOAD_ID_SIZE - 1);
+    if (size > 0) {
+        CHECK_INT(add(u, size / 3), 0);
+        CHECK_INT(add(u, size - size / 3), 0);
+    }
+    CHECK_INT(u->offset, size);
+    CHECK_INT(upload_commit(u, &d, &err), 0);
+    CHECK_INT(change(s, record, u, &err), 0);
+    CHECK(is_member("stage/a", &d));
+    CHECK(!session_has_file(u->id));
+    upload_finish(u);
+}
+
+static void test_wrong_digest_leaves_it(void)
+{
+    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    struct digest wrong = nth_digest(77, 10);
+    struct digest right = {.alg = DIGEST_SHA256};
+
+    CHECK_INT(add(u, 1000), 0);
+    CHECK_INT(upload_commit(u, &wrong, &err), -1);
+    CHECK_INT(err.code, ERR_DIGEST_INVALID);
+    CHECK(!is_member("stage/a", &wrong));
+    CHECK_INT(add(u, 1000), 0); /* it may still go on */
+    sha_of(SHA_256, bytes, 2000, right.bytes);
+    CHECK_INT(upload_commit(u, &right, &err), 0);
+    CHECK_INT(change(s, record, u, &err), 0);
+    upload_finish(u);
+    CHECK(is_member("stage/a", &right));
+}
+
+static void test_claims(void)
+{
+    struct upload *u = upload_open(s, "stage/a", "ann", SHA_256, true);
+    struct upload *again = NULL;
+    char id[UPLOAD_ID_SIZE];
+    uint64_t offset = 0;
+
+    memcpy(id, u->id, sizeof(id));
+    CHECK_INT(add(u, 5), 0);
+    CHECK(upload_claim(s, id, "stage/a", "ann", &again, &offset) == UPLOAD_BUSY && offset == 5);
+    CHECK(upload_look(s, id, "stage/a", "ann", &offset) == UPLOAD_BUSY);
+    upload_leave(u);
+    CHECK(upload_claim(s, id, "stage/b", "ann", &again, &offset) == UPLOAD_UNKNOWN);
+    CHECK(upload_claim(s, id, "stage/a", "bob", &again, &offset) == UPLOAD_UNKNOWN);
+    CHECK(upload_claim(s, "0123", "stage/a", "ann", &again, &offset) == UPLOAD_UNKNOWN);
+    CHECK(upload_look(s, id, "stage/a", "ann", &offset) == UPLOAD_CLAIMED);
+    CHECK(upload_claim(s, id, "stage/a", "ann", &again, &offset) == UPLOAD_CLAIMED && again == u);
+    CHECK(upload_cancel(s, id, "stage/a", "ann")); /* while it is claimed */
+    CHECK(upload_look(s, id, "stage/a", "ann", &offset) == UPLOAD_UNKNOWN);
+    CHECK(!upload_cancel(s, id, "stage/a", "ann"));
+    upload_leave(u);
+    store_quiesce(s); /* waits for what goes in the background */
+    CHECK(!session_has_file(id));
+    store_close(s);
+    s = store_dir_open();
+    CHECK(upload_look(s, id, "stage/a", "ann", &offset) == UPLOAD_UNKNOWN);
+}
+
+/* --- restarts ------------------------------------------------------------------------------ */
+
+static void test_a_clean_stop(void)
+{
+    struct upload *u = upload_open(s, "stage/a", "", SHA_512, true);
+    struct digest d = {.alg = DIGEST_SHA512};
+    char id[UPLOAD_ID_SIZE];
+    uint64_t offset = 0;
+
+    memcpy(id, u->id, sizeof(id));
+    CHECK_INT(add(u, 100001), 0);
+    upload_leave(u);
+    store_close(s);
+    s = store_dir_open();
+    CHECK(session_has_file(id));
+    CHECK(upload_claim(s, id, "stage/a", "", &u, &offset) == UPLOAD_CLAIMED);
+    CHECK_INT(offset, 100001);
+    CHECK_INT(add(u, SIZE - 100001), 0);
+    sha_of(SHA_512, bytes, SIZE, d.bytes);
+    CHECK_INT(upload_commit(u, &d, &err), 0);
+    CHECK_INT(change(s, record, u, &err), 0);
+    upload_finish(u);
+    CHECK(is_member("stage/a", &d));
+}
+
+/* What a crash leaves: the state at the last sync, and a file that is longer. */
+static void test_marks(void)
+{
+    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    struct upload_mark mark;
+    char id[UPLOAD_ID_SIZE];
+
+    memcpy(id, u->id, sizeof(id));
+    CHECK_INT(add(u, 1000), 0);
+    CHECK(!upload_mark(u, true, &mark)); /* not worth a sync */
+    CHECK_INT(add(u, (2u << 20) - 1000), 0);
+    CHECK(!upload_mark(u, false, &mark)); /* while more comes */
+    CHECK(upload_mark(u, true, &mark) && mark.offset == 2u << 20);
+    upload_sync(u, &mark);
+    CHECK_INT(u->synced, 2u << 20);
+    CHECK(!upload_mark(u, true, &mark));
+    CHECK_INT(add(u, 1000), 0);
+    upload_leave(u);
+    CHECK(session_has_file(id));
+}
+
+static void test_a_short_file_ends_it(void)
+{
+    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    char id[UPLOAD_ID_SIZE];
+    char path[600];
+    uint64_t offset = 0;
+
+    memcpy(id, u->id, sizeof(id));
+    CHECK_INT(add(u, 5000), 0);
+    upload_leave(u);
+    store_close(s);
+    snprintf(path, sizeof(path), "%s/ingest/upload-%s", store_dir_path, id);
+    CHECK_INT(truncate(path, 4999), 0);
+    s = store_dir_open();
+    CHECK(upload_look(s, id, "stage/a", "", &offset) == UPLOAD_UNKNOWN);
+    store_close(s);
+    s = store_dir_open();
+    CHECK(!session_has_file(id));
+}
+
+static void test_an_idle_one_ends(void)
+{
+    uint64_t day = limits.upload_idle;
+    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    uint64_t offset = 0;
+    char id[UPLOAD_ID_SIZE];
+
+    memcpy(id, u->id, sizeof(id));
+    limits.upload_idle = 1000;
+    u->touched -= 2; /* claimed: it does not count */
+    CHECK(upload_look(s, id, "stage/a", "", &offset) == UPLOAD_BUSY);
+    upload_leave(u);
+    CHECK(upload_look(s, id, "stage/a", "", &offset) == UPLOAD_CLAIMED);
+    u->touched -= 2;
+    CHECK(upload_look(s, id, "stage/a", "", &offset) == UPLOAD_UNKNOWN);
+    CHECK(!upload_cancel(s, id, "stage/a", ""));
+    limits.upload_idle = day;
+}
+
+int main(void)
+{
+    bytes = xcalloc(SIZE, 1);
+    nth_bytes(1, bytes, SIZE);
+    store_dir_new();
+    s = store_dir_open();
+    test_a_blob(SHA_256, DIGEST_SHA256, SIZE);
+    test_a_blob(SHA_256, DIGEST_SHA512, SIZE); /* the algorithm is told last */
+    test_a_blob(SHA_512, DIGEST_SHA512, 4096);
+    test_a_blob(SHA_256, DIGEST_SHA256, 0);
+    test_wrong_digest_leaves_it();
+    test_claims();
+    test_a_clean_stop();
+    test_marks();
+    test_a_short_file_ends_it();
+    test_an_idle_one_ends();
+    store_close(s);
+    store_dir_join_pool();
+    free(bytes);
+    return tap_done();
+}
