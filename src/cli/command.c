@@ -37,7 +37,9 @@ static int say(const struct err *err)
 
 static int print(struct slice text)
 {
-    if (fwrite(text.p, 1, text.len, stdout) != text.len || fflush(stdout) != 0) {
+    bool good = text.len == 0 || fwrite(text.p, 1, text.len, stdout) == text.len;
+
+    if (!good || fflush(stdout) != 0) {
         fprintf(stderr, "larder: standard output: %s\n", strerror(errno));
         return 1;
     }
