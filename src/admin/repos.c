@@ -58,6 +58,9 @@ int admin_repo_find(const struct admin *a, struct slice name, struct admin_repo 
         *ret = routed;
     }
     index_read_end(r);
+    if (found == INDEX_FAILED) {
+        return err_set(err, ERR_STORE, "the index cannot be read; the log says why");
+    }
     return found == INDEX_FOUND ? 0 : unknown(&routed, err);
 }
 

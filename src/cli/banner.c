@@ -8,12 +8,12 @@
 
 static void print_listeners(const struct http_listener *all, unsigned n)
 {
-    static const char *const ROLES[] = {"", ", mirror only", ", registry only", ""};
+    static const char *const ROLES[] = {"", ", mirror only", ", registry only", ", commands only"};
 
     for (unsigned i = 0; i < n; i++) {
         bool is_unix = strncmp(all[i].text, "unix:", 5) == 0;
 
-        if (all[i].role == ROLE_ADMIN) {
+        if (all[i].role == ROLE_ADMIN && is_unix) {
             fprintf(stderr, "larder: control socket %s\n", all[i].text + 5);
             continue;
         }

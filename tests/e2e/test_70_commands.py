@@ -362,6 +362,17 @@ def test_control_socket(registry, larder):
     assert ask(lar, remove, "POST", ["Content-Length: 0"])[1]["tags"] == 1
 
 
+def test_listener_of_role_admin(registry, larder):
+    """What the control socket has, a listener of that role has too; and nothing else."""
+    lar = larder(upstreams={"docker.io": registry.url},
+                 config={"listen": [{"address": "127.0.0.1:0", "role": "admin"}]})
+    assert lar.get("/-/ls").json() == {"repositories": []}
+    assert lar.get("/-/counters").status == 200
+    assert lar.get("/-/rm?repository=stage%2Fnone", method="POST").status == 404
+    assert lar.get("/v2/").status == 404
+    assert f"listening on http://{lar.host}, commands only" in lar.events
+
+
 def test_client_that_leaves(registry, larder):
     """The command goes on without it, and the server lives."""
     lar, *_ = mirror(registry, larder)
