@@ -4,10 +4,11 @@
     tests/bench/bench.py [--servers NAME,NAME] [ROW]...
 
 Rows are named warm1 warm16 manifest-tag manifest-digest cold crowd image slow-warm slow-growing
-index; without any, all are run. Environment: B, the build directory; VARIANT; LARDER, the program;
-ROWS, as the arguments; BENCH=quick for a look that takes some minutes (smaller sizes, fewer
-turns: its figures prove nothing), else full, 20 minutes at most. --servers names
-those that take part: larder, static, cache, registry.
+index push-large push-stream push-small1 push-small16 pushed1 pushed16; without any, all are run.
+Environment: B, the build directory; VARIANT; LARDER, the program; ROWS, as the arguments;
+BENCH=quick for a look that takes some minutes (smaller sizes, fewer turns: its figures prove
+nothing), else full, half an hour at most. --servers names those that take part: larder, static,
+cache, registry.
 
 The table is printed as it grows, and written to B/bench/table.md and table.json.
 """
@@ -24,13 +25,15 @@ import context  # noqa: E402
 import index  # noqa: E402
 import memory  # noqa: E402
 import procs  # noqa: E402
+import pushing  # noqa: E402
 import report  # noqa: E402
 import selfcheck  # noqa: E402
 import servers  # noqa: E402
 import tools  # noqa: E402
 import warm  # noqa: E402
 
-ROWS = {**warm.ROWS, **cold.ROWS, **memory.ROWS, **index.ROWS}
+ROWS = {**warm.ROWS, **cold.ROWS, **memory.ROWS, **index.ROWS,
+        **pushing.ROWS}
 SERVERS = {"larder": servers.Larder, "static": servers.NginxFiles, "cache": servers.NginxCache,
            "registry": servers.DockerRegistry}
 

@@ -29,8 +29,11 @@ class Settings:
         self.layers = 8
         self.slow_readers = 1000
         self.slow_size = (64 if quick else 256) * MIB
+        self.push_size = (128 if quick else 1024) * MIB
+        self.push_turns = 1 if quick else 5
+        self.small_blobs = 1000
         self.index_size = 100_000 if quick else 1_000_000
-        self.budget = 300 if quick else 1200
+        self.budget = 420 if quick else 1800
 
 
 class OutOfTime(Exception):

@@ -118,12 +118,20 @@ class NginxCache(Nginx):
 
 class DockerRegistry(Server):
     label = "docker-registry proxy"
+    template = "docker-registry.yml"
 
     def argv(self):
         file = os.path.join(self.directory, "config.yml")
-        fill_template("docker-registry.yml", file, {
+        fill_template(self.template, file, {
             "DIR": self.directory, "PORT": self.port, "UPSTREAM": self.upstream_port})
         return ["docker-registry", "serve", file]
+
+
+class DockerRegistryOwn(DockerRegistry):
+    """As above, but of its own instead of a proxy: it takes pushes."""
+
+    label = "docker-registry"
+    template = "docker-registry-own.yml"
 
 
 class Larder(Server):
