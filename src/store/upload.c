@@ -257,11 +257,24 @@ static void forget(struct upload *u)
     pthread_mutex_unlock(&all->lock);
 }
 
+/* The file of a session that nobody went on with since the start is not open. */
+static void remove_file(struct upload *u)
+{
+    char name[INGEST_NAME_MAX];
+
+    if (u->ingest.fd >= 0) {
+        ingest_drop(&u->ingest);
+        return;
+    }
+    snprintf(name, sizeof(name), FILE_PREFIX "%s", u->id);
+    unlinkat(u->store->tree.ingest, name, 0);
+}
+
 static void drop_run(struct job *job)
 {
     struct upload *u = container_of(job, struct upload, job);
 
-    ingest_drop(&u->ingest);
+    remove_file(u);
     note(u, NULL);
 }
 
