@@ -2,6 +2,7 @@
 import faulthandler
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -62,3 +63,15 @@ def larder(tmp_path):
                 one.process.kill()
             print(one.events[-6000:])
             print("\n".join(one.access[:60]))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 48 MiB; what a test puts on it is gone with the test."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)

@@ -5,6 +5,10 @@
     p = lar.begin("/v2/library/x/blobs/" + digest)      # the same in the background
     p.head(); p.read(1000); p.done()
     lar.wait_counter("flights_joined", 1)               # the only way to wait for the server
+    reply = lar.send("PUT", path, b"...")               # a body, at once; chunk=1000: in chunks
+    p = lar.begin(path, {"Transfer-Encoding": "chunked"}, "PATCH")
+    p.chunk(b"..."); p.chunk(b""); p.done()             # a body piece by piece
+    lar.door(1).get("/v2/")                             # by the second listener
 
 Nothing sleeps: whoever waits does so on an event, a socket, or counters that are asked again.
 """
@@ -20,8 +24,9 @@ import struct
 import subprocess
 import threading
 import time
+from copy import copy
 
-from lmdbfile import digests
+from lmdbfile import Tables, digests
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.abspath(os.environ.get("LARDER", os.path.join(TOP, "build/release/larder")))
@@ -86,6 +91,18 @@ class Pending:
         if read:
             self.thread.start()
 
+    def push(self, data):
+        """Some bytes of the body as they are; false where the server has hung up."""
+        try:
+            self.sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def chunk(self, data):
+        """The next chunk of the body; none, b"", is its end."""
+        return self.push(b"%x\r\n%s\r\n" % (len(data), data))
+
     def go_on(self):
         """Begins to read what was asked for with read=False."""
         self.thread.start()
@@ -94,7 +111,8 @@ class Pending:
         try:
             self._read()
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self.error = error
+            # Its frames would hold the connection open.
+            self.error = error.with_traceback(None)
         with self.changed:
             self.headed.set()
             self.ended.set()
@@ -104,7 +122,8 @@ class Pending:
         response = http.client.HTTPResponse(self.sock, method=self.method)
         response.begin()
         self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.headers = {name.lower(): ", ".join(response.headers.get_all(name))
+                        for name in response.headers}
         self.headed.set()
         while data := response.read1(64 * 1024):
             with self.changed:
@@ -169,6 +188,7 @@ class Larder:
         self.process = None
         self.ended_well = False
         self.host, self.port, self.url = None, None, None
+        self.doors = []
         self.events, self.access = "", []
         self._threads = []
         if start:
@@ -188,6 +208,7 @@ class Larder:
 
     def start(self):
         self.ended_well = False
+        self.doors = []
         self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                         env={**os.environ, **self.env}, errors="replace")
@@ -207,6 +228,7 @@ class Larder:
             if match := re.search(r"listening on http://(\S+:(\d+))(,|$)", line):
                 self.host, self.port = match[1], int(match[2])
                 self.url = "http://" + match[1]
+                self.doors.append((self.host, self.port))
             if "control socket" in line:
                 ready.set()
         ready.set()
@@ -243,6 +265,30 @@ class Larder:
 
     def head(self, path, headers=None):
         return self.get(path, headers, method="HEAD")
+
+    def send(self, method, path, body=b"", headers=None, chunk=0):
+        """A request with a body, in chunks of so many bytes where `chunk` says so. What the
+        server answers before it has taken all of it counts."""
+        said = {"Transfer-Encoding": "chunked"} if chunk else {"Content-Length": len(body)}
+        p = self.begin(path, {**said, **(headers or {})}, method)
+        if not chunk:
+            p.push(body)
+            return p.done()
+        for at in range(0, len(body), chunk):
+            if not p.chunk(body[at:at + chunk]):
+                return p.done()
+        p.chunk(b"")
+        return p.done()
+
+    def delete(self, path, headers=None):
+        return self.get(path, headers, method="DELETE")
+
+    def door(self, number):
+        """The same server by its listener of that number, from 0, in the order of `listen`."""
+        other = copy(self)
+        other.host, other.port = self.doors[number]
+        other.url = f"http://{other.host}"
+        return other
 
     def raw(self, data, timeout=5):
         """Sends these bytes and gives all that the server answers until it closes, or says
@@ -313,7 +359,9 @@ class Larder:
         index = os.path.join(self.data, "index")
         blobs = digests(index, "blobs")
         partials = {digest.replace(":", "-") for digest in digests(index, "partials")}
-        files = set(self.ingests())
+        with Tables(index) as tables:
+            uploads = {"upload-" + key.decode() for key in tables.keys("uploads")}
+        files = set(self.ingests()) - uploads
         assert blobs <= kept and partials <= files, (blobs - kept, partials - files)
         if "does not count as clean" not in self.events.rpartition("stopping:")[2]:
             assert blobs == kept and partials == files, (kept - blobs, files - partials)
@@ -331,6 +379,13 @@ def drain(sock, timeout=5):
         return got, False
     except ConnectionResetError:
         return got, True
+
+
+def fill(folder, leave):
+    """Takes all of the file system but so much."""
+    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+    with open(folder / "filler", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, free - leave))
 
 
 def check_never_whole(replies, wrong):

@@ -1,9 +1,9 @@
 """Where the disk refuses, or the budget does, blobs are passed through whole and not kept."""
 import os
-import subprocess
 
 import pytest
 
+from larder import fill
 from registry import noise
 
 REPO = "library/x"
@@ -142,28 +142,9 @@ def test_wrong_bytes_in_the_window(registry, tight, at):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 48 MiB; what a test puts on it is gone with the test."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small file system")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@pytest.fixture
 def cramped(registry, small_disk, larder):
     return larder(upstreams={"docker.io": registry.url}, limits=QUICK, data=small_disk / "data",
                   config={"cache": {"max_size": "100%", "min_free": 0, "prefetch": False}})
-
-
-def fill(folder, leave):
-    """Takes all of the file system but so much."""
-    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
-    with open(folder / "filler", "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, free - leave))
 
 
 def test_a_disk_that_has_no_room(registry, cramped, small_disk):
