@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct document *document_new(const void *body, size_t len, enum sha_alg alg,
                               const char *media_type)
@@ -48,17 +47,16 @@ void document_unref(struct document *d)
 static bool keep_blob(struct document_keep *k, struct err *err)
 {
     const struct document *d = k->document;
-    struct ingest in;
+    struct ingest *in = &k->ingest;
 
-    if (ingest_open(&in, k->cache->store, &d->digest, d->len, false, err) < 0) {
+    if (ingest_open(in, k->cache->store, &d->digest, d->len, false, err) < 0) {
         return false;
     }
-    if (ingest_write(&in, d->body, d->len, 0, err) < 0 ||
-        ingest_commit(&in, d->len, false, err) < 0) {
-        ingest_drop(&in);
+    if (ingest_write(in, d->body, d->len, 0, err) < 0 ||
+        ingest_commit(in, d->len, false, err) < 0) {
+        ingest_drop(in);
         return false;
     }
-    close(in.fd);
     return true;
 }
 
@@ -120,7 +118,13 @@ static void keep_apply(struct index_write *w, struct index_txn *t)
     struct document_keep *k = container_of(w, struct document_keep, write);
     const struct document *d = k->document;
     int64_t now = clock_wall_s();
-    struct blob_record blob = {.size = d->len, .created = now, .used = now, .class = BLOB_OTHER};
+    struct blob_record blob = {
+        .size = d->len,
+        .created = now,
+        .used = now,
+        .class = BLOB_OTHER,
+        .synced = k->ingest.was_here,
+    };
     uint64_t repo = index_put_repo(t, REPO_MIRRORED, k->repo.text);
 
     if (k->is_manifest) {
@@ -152,6 +156,8 @@ static void keep_written(struct index_write *w)
     struct document_keep *k = container_of(w, struct document_keep, write);
 
     k->kept = !w->failed;
+    ingest_recorded(&k->ingest);
+    ingest_close(&k->ingest);
     if (w->failed) {
         log_event(LOG_ERROR, "index.refused", "%s: not recorded: %s", k->repo.text, w->err.text);
     } else {

@@ -10,6 +10,7 @@
 #include "base/sha.h"
 #include "base/str.h"
 #include "cache/cache.h"
+#include "store/ingest.h"
 
 /* Owner: counted; whoever holds a reference. Never changes once shared. Any thread. */
 struct document {
@@ -45,6 +46,7 @@ struct document_keep {
     struct err err; /* ERR_MANIFEST_INVALID where it is no manifest: nothing was kept */
     /* own */
     struct job job;
+    struct ingest ingest;
     struct index_write write;
     struct manifest *manifest;
     bool stored;

@@ -635,7 +635,12 @@ static void record_apply(struct index_write *w, struct index_txn *t)
 {
     struct flight *f = container_of(w, struct flight, write);
     int64_t now = clock_wall_s();
-    struct blob_record blob = {.size = f->received, .created = now, .used = now};
+    struct blob_record blob = {
+        .size = f->received,
+        .created = now,
+        .used = now,
+        .synced = f->ingest.was_here,
+    };
 
     if (f->source != NULL) {
         blob.class = class_of(f->source->kind);
@@ -672,6 +677,7 @@ static const struct step *step_recording(struct op *op)
     if (!f->recorded) {
         return STEP_WAIT;
     }
+    ingest_recorded(&f->ingest);
     if (f->write.failed) {
         count(store_errors);
         log_event(LOG_ERROR, "index.refused", "a blob is not recorded: %s", f->write.err.text);

@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "store/claim.h"
+#include "store/gate.h"
 #include "store/inner.h"
 
 #include <errno.h>
@@ -321,15 +322,26 @@ static int commit_file(struct ingest *in, bool sync, struct err *err)
     return 0;
 }
 
+static int place_file(struct ingest *in, uint64_t size, bool sync, struct err *err)
+{
+    in->was_here = is_here_already(in, size);
+    if (!in->was_here) {
+        return commit_file(in, sync, err);
+    }
+    unlinkat(in->store->tree.ingest, in->name, 0);
+    in->name[0] = '\0';
+    return 0;
+}
+
 int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
 {
     if (ftruncate(in->fd, (off_t)size) < 0) {
         return ingest_error(in, errno, "cutting", err);
     }
-    if (!sync && is_here_already(in, size)) {
-        unlinkat(in->store->tree.ingest, in->name, 0);
-        in->name[0] = '\0';
-    } else if (commit_file(in, sync, err) < 0) {
+    gate_enter(in->store->gate, &in->digest);
+    in->gated = true;
+    if (place_file(in, size, sync, err) < 0) {
+        ingest_recorded(in);
         return -1;
     }
     budget_hand(in->store->budget, &in->digest, in->reserved + atomic_load(&in->grown),
@@ -344,7 +356,10 @@ int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
 
 void ingest_recorded(struct ingest *in)
 {
-    (void)in;
+    if (in->gated) {
+        in->gated = false;
+        gate_leave(in->store->gate, &in->digest);
+    }
 }
 
 int ingest_keep(struct ingest *in, struct partial_record *p, struct err *err)

@@ -32,6 +32,8 @@ struct ingest {
     struct partial_record partial;
     char name[INGEST_NAME_MAX]; /* within ingest/; "": not there any more */
     struct claim *claim;
+    bool gated;              /* between its rename and its record: store/gate.h */
+    bool was_here;           /* a commit found the same blob, synced: that one stays */
     bool allocated;          /* the disk has set `reserved` bytes aside */
     _Atomic uint64_t grown;  /* reserved besides, where more came than was said */
     _Atomic uint64_t backed; /* of all that is reserved, bytes that the disk has set aside */
@@ -55,12 +57,13 @@ int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset,
 /* Empties the file: the download starts over. */
 int ingest_restart(struct ingest *in, struct err *err) MUST_CHECK;
 /* The bytes are the digest: moves the file to blobs/, size cut to `size`; with `sync`, on disk
- * before it returns (file and folder). The descriptor stays open for readers and is the caller's
- * from here: in->fd is kept. The caller records it in the index (synced = `sync`) and closes. The
- * reservation is the store's from here and ends with that record: in->reserved is 0. Where it
- * fails, the caller drops. */
+ * before it returns (file and folder). Where the same blob is there and synced, that one stays, and
+ * in->was_here. The descriptor stays open for readers and is the caller's from here: in->fd is
+ * kept. The caller records it in the index (synced = `sync` or in->was_here), then calls
+ * ingest_recorded() and closes. The reservation is the store's from here and ends with that record:
+ * in->reserved is 0. Where it fails, the caller drops. */
 int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err) MUST_CHECK;
-/* After a commit, once its record is made or has failed. */
+/* After a commit, once its record is made or has failed: from then on the blob may be removed. */
 void ingest_recorded(struct ingest *in);
 /* Stops, keeping what is there for a later download: synced up to p->stored, whose hash state is
  * in p->state; the caller then puts *p, of which only `touched` is filled in here. Where it fails,

@@ -19,6 +19,8 @@ struct backup;
 struct adopt;
 struct sweep;
 struct uploads;
+struct gate;
+struct leases;
 
 /* Work in the background on the disk pool, one run at a time. Owner: whoever embeds it. */
 struct store_job {
@@ -55,6 +57,8 @@ struct store {
     struct adopt *adopt;
     struct sweep *sweep;
     struct uploads *uploads;
+    struct gate *gate;
+    struct leases *leases;
     struct recover recover;
     struct record_totals totals; /* what the index holds; of the thread that writes it */
     uint32_t pulls;              /* numbers the lines of that table; likewise */

@@ -4,6 +4,8 @@
 #include "store/adopt.h"
 #include "store/backup.h"
 #include "store/claim.h"
+#include "store/gate.h"
+#include "store/lease.h"
 #include "store/sweep.h"
 #include "store/sync.h"
 #include "store/touch.h"
@@ -18,6 +20,8 @@ void parts_make(struct store *s)
     s->adopt = adopt_new(s);
     s->sweep = sweep_new(s);
     s->uploads = uploads_new(s);
+    s->gate = gate_new();
+    s->leases = leases_new();
 }
 
 void parts_free(struct store *s)
@@ -29,6 +33,13 @@ void parts_free(struct store *s)
     sweep_free(s->sweep);
     uploads_free(s->uploads);
     claims_free(s->claims);
+    gate_free(s->gate);
+    leases_free(s->leases);
+}
+
+bool store_lease(struct store *s, const struct digest *d)
+{
+    return lease_take(s->leases, d);
 }
 
 void parts_finish(struct store *s)

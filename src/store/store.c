@@ -113,14 +113,6 @@ void store_close(struct store *s)
     store_free(s);
 }
 
-/* Nothing is evicted yet that a repository still holds. */
-bool store_lease(struct store *s, const struct digest *d)
-{
-    (void)s;
-    (void)d;
-    return true;
-}
-
 struct pool *store_disk(const struct store *s)
 {
     return s->disk;

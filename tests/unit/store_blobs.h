@@ -85,8 +85,10 @@ static inline int blob_add(struct store *s, unsigned n, size_t size, bool sync, 
         ingest_drop(&in);
         rc = -1;
     } else if (rc == 0) {
-        close(in.fd);
+        put.record.synced = sync || in.was_here;
         rc = change(s, blob_put_in, &put, err);
+        ingest_recorded(&in);
+        ingest_close(&in);
     }
     free(bytes);
     return rc;

@@ -35,8 +35,9 @@ static struct digest put(const void *p, size_t n)
         printf("Bail out! %s\n", err.text);
         exit(1);
     }
-    close(in.fd);
     CHECK_NOTE(change(store, blob_put_in, &put, &err) == 0, "a blob is put");
+    ingest_recorded(&in);
+    ingest_close(&in);
     return put.digest;
 }
 

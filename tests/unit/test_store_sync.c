@@ -45,6 +45,7 @@ static void sync_now(struct store *s)
 
 static void test_batch(void)
 {
+    struct digest one = nth_digest(1, 1000);
     struct store *s;
 
     store_dir_new();
@@ -56,7 +57,10 @@ static void test_batch(void)
     sync_now(s);
     CHECK(is_synced(s, 1) && is_synced(s, 3));
     CHECK_INT(blob_add(s, 1, 1000, false, &e), 0);
-    CHECK_NOTE(!is_synced(s, 1), "one that comes again is to be synced again");
+    CHECK_NOTE(is_synced(s, 1), "the file that is there stays when the blob comes again");
+    CHECK_INT(tree_remove(&s->tree, &one), 0);
+    CHECK_INT(blob_add(s, 1, 1000, false, &e), 0);
+    CHECK_NOTE(!is_synced(s, 1), "one whose file was gone is to be synced again");
     sync_now(s);
     CHECK(is_synced(s, 1));
     CHECK_INT(store_check(s, true, &e), 0);
