@@ -16,10 +16,10 @@
 
 static void store_free(struct store *s)
 {
+    parts_free(s); /* open sessions give back what they have of the budget */
     db_close(s->db);
     tree_close(&s->tree);
     budget_free(s->budget);
-    parts_free(s);
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
     }
