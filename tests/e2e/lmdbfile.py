@@ -82,13 +82,16 @@ class Tables:
                                ctypes.byref(value), 0))
 
     def keys(self, table):
+        return [key for key, _ in self.items(table)]
+
+    def items(self, table):
         dbi, cursor, found = self._open(table), ctypes.c_void_p(), []
         if dbi is None:
             return found
         check(self.lib.mdb_cursor_open(self.txn, dbi, ctypes.byref(cursor)))
         key, value, move = Value(), Value(), FIRST
         while self.lib.mdb_cursor_get(cursor, ctypes.byref(key), ctypes.byref(value), move) == 0:
-            found.append(key.bytes())
+            found.append((key.bytes(), value.bytes()))
             move = NEXT
         self.lib.mdb_cursor_close(cursor)
         return found
