@@ -118,7 +118,7 @@ def base_layer(digest, size):
     return {"mediaType": LAYER, "digest": digest, "size": size}
 
 
-SIZES = ((0, 5), (1, 5), (4000, 40), (70_000, 30), (300_000, 15), (3_000_000, 5))
+SIZES = ((0, 5), (1, 5), (4000, 40), (70_000, 30), (300_000, 15), (6_000_000, 5))
 
 
 def some_bytes(rng, sizes=SIZES):

@@ -16,7 +16,8 @@ import pytest
 
 from builder import Client, Gone, Image, base_layer, fetch_image, rng_of, some_bytes
 from larder import VARIANT
-from push import WAYS, blob_path, manifest_path, sha512_of, uploads, with_query
+from push import (WAYS, begin, blob_path, manifest_path, patch_all, sha512_of, uploads,
+                  with_query)
 from recount import Index
 from registry import digest_of, noise
 
@@ -113,6 +114,11 @@ class Watched(Client):
         reply = WAYS[how](self, data, self.digest, repo)
         assert reply.status == 201, reply
 
+    def leave_open(self, repo, data):
+        """A part of it, in chunks that are worth a sync each."""
+        self.data, self.digest = data, digest_of(data)
+        patch_all(self, begin(self, repo), data[:3_000_000], 1_200_000, repo)
+
     def mount(self, repo, source, data):
         self.data, self.digest = data, digest_of(data)
         reply = self.send("POST", uploads(repo) + f"?mount={self.digest}&from={source}")
@@ -131,6 +137,8 @@ class Builder(threading.Thread):
         try:
             while True:
                 self.push_image(self.rng.choice(REPOS))
+                if self.rng.random() < 0.15:
+                    self.client.leave_open(self.rng.choice(REPOS), self.rng.randbytes(4_000_000))
         except Gone:
             pass
         except Exception as error:  # whatever it is, the test has to tell it
@@ -220,11 +228,11 @@ def check_unanswered(client, ledger):
 
 
 def resume(client, repo, location, data, digest):
-    """The session is unknown, or goes on where it says; returns whether it was resumed."""
+    """The session goes on where it says, which is returned, or is unknown: None."""
     reply = client.get(location)
     if reply.status == 404:
         assert reply.code() == "BLOB_UPLOAD_UNKNOWN"
-        return False
+        return None
     assert reply.status == 204, reply
     at = int(reply.headers["range"].removeprefix("0-"))
     at += at > 0
@@ -241,16 +249,17 @@ def resume(client, repo, location, data, digest):
     reply = client.send("PUT", with_query(location, digest=digest))
     assert reply.status == 201, f"resumed at {at} of {len(data)}: {reply}"
     check_blob(client, repo, digest, len(data))
-    return True
+    return at
 
 
 def check_sessions(client, ledger, rng):
-    resumed = 0
+    resumed = []
     for (repo, location), (data, digest) in list(ledger.sessions.items()):
         if rng.random() < 0.2:
             continue  # the next round has it
-        if resume(client, repo, location, data, digest):
-            resumed += 1
+        at = resume(client, repo, location, data, digest)
+        if at is not None:
+            resumed.append(at)
             ledger.promise_blob(repo, digest, len(data))
         del ledger.sessions[repo, location]
     return resumed
@@ -313,7 +322,7 @@ def test_kill(registry, lar):
         lar.start()
         sessions, resumed = survey(lar, ledger, rng, number == ROUNDS)
         print(f"round {number}: {death}; {len(ledger.blobs)} blobs and {len(ledger.manifests)} "
-              f"manifests promised, {sessions} sessions left, {resumed} resumed; "
+              f"manifests promised, {sessions} sessions left, resumed at {resumed}; "
               f"{time.monotonic() - began:.0f} s", flush=True)
         if number % CHECK_EVERY == 0 or number == ROUNDS:
             lar.stop()
