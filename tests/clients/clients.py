@@ -1,7 +1,9 @@
 """The real clients, each with a store of its own, configured by the files of config/ as they are.
 
-Every one has pull(), which may be started beside others by start_pull(); forget(), after which it
-has nothing of an image any more; and motd(), which proves by a file of the image that it is whole.
+Every one has pull(), which may be started beside others by start_pull(); load() of an image from a
+file, as images.archive_of() writes it; push() of an image that it has, by another name; forget(),
+after which it has nothing of an image any more; and motd(), which proves by a file of the image
+that it is whole.
 """
 import glob
 import gzip
@@ -12,6 +14,7 @@ import re
 import shutil
 import tarfile
 
+from images import ARCHITECTURE
 from place import TOP, Failed, answers, until
 
 CONFIG = os.path.join(TOP, "config")
@@ -92,6 +95,14 @@ class Client:
     def pull(self, image):
         self.run(*self.pull_args(image))
 
+    def load(self, archive, image):
+        self.run("load", "--input", archive)
+
+    def push(self, image, name):
+        """Pushes an image that is here by another name, which it then has here too."""
+        self.run("tag", image, name)
+        self.run("push", name)
+
     def start_pull(self, image):
         return self.place.start(self.command(*self.pull_args(image)), self.log + ".pull")
 
@@ -132,14 +143,23 @@ class Docker(Client):
             return f"docker {self.version('Client')} builds by BuildKit only with docker-buildx"
 
     def build(self, context, *args, buildkit=True):
+        """Returns what the build said."""
         env = dict(self.place.env, DOCKER_BUILDKIT="1" if buildkit else "0")
-        return self.run("build", "--network=none", *args, context, env=env)
+        plain = ["--progress=plain"] if buildkit else []
+        return self.place.says(
+            *self.command("build", "--network=none", *plain, *args, context), env=env)
+
+
+def forget_blobs():
+    """Removes what podman, buildah and skopeo remember of where blobs are, which root's share."""
+    shutil.rmtree("/var/lib/containers/cache", ignore_errors=True)
 
 
 class Containers(Client):
     """podman, buildah: one library, one store below the folder."""
 
     def begin(self):
+        forget_blobs()
         # podman refuses a path of more than 50 characters for it.
         self.state = os.path.join("/run", os.path.basename(self.folder))
 
@@ -154,6 +174,14 @@ class Containers(Client):
 
     def pull_args(self, image):
         return ["pull", "--quiet", image]
+
+    def build(self, context, *args):
+        """Returns what the build said."""
+        return self.place.says(
+            *self.command("build", "--isolation=chroot", "--layers", *args, context))
+
+    def load(self, archive, image):
+        self.run("tag", self.run("pull", "--quiet", "oci-archive:" + archive).strip(), image)
 
     def forget(self, image):
         self.run("rmi", "--force", image)
@@ -185,14 +213,14 @@ class Buildah(Containers):
         finally:
             self.run("rm", container)
 
-    def build(self, context, *args):
-        return self.run("build", "--isolation=chroot", "--layers", *args, context)
-
 
 class Skopeo(Client):
     """skopeo copies images into a folder of files."""
 
     name, needs = "skopeo", ("skopeo",)
+
+    def begin(self):
+        forget_blobs()
 
     def command(self, *args):
         return ["skopeo", *args]
@@ -202,6 +230,12 @@ class Skopeo(Client):
 
     def pull_args(self, image):
         return ["copy", "--quiet", "docker://" + image, "dir:" + self.target(image)]
+
+    def load(self, archive, image):
+        self.run("copy", "--quiet", "oci-archive:" + archive, "dir:" + self.target(image))
+
+    def push(self, image, name):
+        self.run("copy", "--quiet", "dir:" + self.target(image), "docker://" + name)
 
     def forget(self, image):
         shutil.rmtree(self.target(image))
@@ -241,6 +275,14 @@ class Containerd(Client):
 
     def pull_args(self, image):
         return ["images", "pull", "--hosts-dir", "/etc/containerd/certs.d", image]
+
+    def load(self, archive, image):
+        self.run("images", "import", archive)
+
+    def push(self, image, name):
+        # ctr pushes what it has; of an image for many machines it must be told which it has.
+        self.run("images", "tag", "--force", image, name)
+        self.run("images", "push", "--plain-http", "--platform", "linux/" + ARCHITECTURE, name)
 
     def forget(self, image):
         # --sync waits until its garbage is collected, so that the next pull finds nothing.

@@ -90,11 +90,56 @@ def image_of(layers, form=OCI, architecture=ARCHITECTURE, **run):
     return image
 
 
+def config_of(image):
+    return json.loads(image.blobs[json.loads(image.body)["config"]["digest"]])
+
+
+def diff_ids(image):
+    return config_of(image)["rootfs"]["diff_ids"]
+
+
+def extended(image, layer):
+    """An image with one more layer."""
+    listed = json.loads(image.body)["layers"]
+    below = [Layer(packed=image.blobs[each["digest"]], diff_id=diff_id)
+             for each, diff_id in zip(listed, diff_ids(image))]
+    return image_of(below + [layer])
+
+
 def index_of(images, form=OCI):
     body = {"schemaVersion": 2, "mediaType": form["index"], "manifests": [
         {"mediaType": image.media_type, "digest": image.digest, "size": image.size,
          "platform": {"os": "linux", "architecture": image.architecture}} for image in images]}
     return Image(json.dumps(body, indent=2).encode(), form["index"], children=images)
+
+
+def archive_of(image, name, path):
+    """Writes an image for one machine as the file that `docker save` makes of it since 25.
+
+    That is an OCI layout and what docker itself reads besides, so every client can load it.
+    """
+    manifest = json.loads(image.body)
+    files = {blob_path(digest): content for digest, content in image.blobs.items()}
+    files[blob_path(image.digest)] = image.body
+    files["oci-layout"] = b'{"imageLayoutVersion": "1.0.0"}'
+    files["index.json"] = json.dumps({
+        "schemaVersion": 2, "mediaType": OCI["index"], "manifests": [
+            {"mediaType": image.media_type, "digest": image.digest, "size": image.size,
+             "annotations": {"io.containerd.image.name": name,
+                             "org.opencontainers.image.ref.name": name.rsplit(":", 1)[1]}}],
+    }).encode()
+    files["manifest.json"] = json.dumps([
+        {"Config": blob_path(manifest["config"]["digest"]), "RepoTags": [name],
+         "Layers": [blob_path(layer["digest"]) for layer in manifest["layers"]]}]).encode()
+    with tarfile.open(path, "w") as tar:
+        for member, content in files.items():
+            entry = tarfile.TarInfo(member)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+
+def blob_path(digest):
+    return "blobs/" + digest.replace(":", "/")
 
 
 def busybox_layer():
@@ -114,6 +159,8 @@ def samples():
     base = busybox_layer()
     noise = random.Random(2)
     foreign = image_of([motd("another machine's")], DOCKER, FOREIGN)
+    # Above 10 MiB, to which docker pays more attention than to smaller ones; see test_base.py.
+    large = layer_of({"data/large": noise.randbytes(12 << 20)})
     # Above 256 KiB each, so that they are streamed while they are fetched.
     many = [layer_of({f"data/{i}": noise.randbytes(400 << 10)}) for i in range(8)]
     return {
@@ -121,6 +168,7 @@ def samples():
             "library/busybox": {"1": index_of([image_of([base, motd("busybox")], DOCKER), foreign],
                                               DOCKER)},
             "library/layers": {"1": image_of([base, motd("layers")] + many, DOCKER)},
+            "library/base": {"1": image_of([base, large, motd("base")], DOCKER)},
             "someone/plain": {"1": image_of([base, motd("plain")], DOCKER)},
         },
         "ghcr.io": {

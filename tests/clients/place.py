@@ -1,8 +1,8 @@
 """A place of its own for everything that the tests start: only loopback, own mounts and processes.
 
 What runs here cannot go round Larder, because there is no other way out; /etc and /run are copies
-that the tests may write, so each client reads its configuration where a user would have put it; and
-all that is left over ends with the place, however the tests end.
+that the tests may write, so each client reads its configuration where a user would have put it;
+/var/lib/containers is empty; and all that is left over ends with the place, however the tests end.
 """
 import contextlib
 import ctypes
@@ -27,7 +27,8 @@ set -e
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
-mkdir -p "$0/etc" "$0/stores"
+mkdir -p "$0/etc" "$0/stores" /var/lib/containers
+mount -t tmpfs tmpfs /var/lib/containers
 mount -t tmpfs -o mode=755 tmpfs "$0/etc"
 mount -t tmpfs -o mode=755 tmpfs "$0/stores"
 cp -a /etc/. "$0/etc"
@@ -117,7 +118,7 @@ class Process:
 
 
 class Place:
-    """While it is entered, what is started runs inside; files but /etc and /run are the machine's.
+    """While it is entered, what is started runs inside; most files are the machine's.
 
     No thread can be started meanwhile, since a thread may not be in another process's namespace.
     """
@@ -179,6 +180,10 @@ class Place:
             raise Failed(f"{' '.join(command)}: {got.returncode}\n{got.stdout[-3000:]}"
                          f"{got.stderr[-3000:]}")
         return got.stdout
+
+    def says(self, *command, **how):
+        """The same, returning what it said on standard error too, which is where builds tell."""
+        return self.run("sh", "-c", 'exec "$@" 2>&1', "sh", *command, **how)
 
     def start(self, command, log, env=None):
         self.started.append(Process(command, log, dict(self.env, **(env or {}))))

@@ -1,10 +1,13 @@
 """Larder itself, started in the place, and what it counts."""
+import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 
+from images import DOCKER, OCI
 from place import TOP, until
 
 # The address that everything in config/ names.
@@ -13,6 +16,9 @@ PROGRAM = os.path.abspath(os.environ.get("LARDER", os.path.join(TOP, "build/rele
 # Whatever asks an upstream counts here.
 ASKED = ("upstream_requests", "upstream_manifest_heads", "upstream_manifest_gets",
          "upstream_blob_heads", "upstream_blob_gets", "upstream_bytes")
+ACCEPT = ", ".join([OCI["index"], OCI["manifest"], DOCKER["index"], DOCKER["manifest"]])
+# What an access log line has of a request that changes something.
+WRITE = re.compile(r" method=(POST|PUT|PATCH|DELETE) status=(\d+) .* digest=(\S+) .* path=(\S+) ")
 # Set for the sanitizers by tests/run.py.
 KEPT_ENV = ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
@@ -56,6 +62,41 @@ class Larder:
         assert answer.status == 200, f"/-/counters: {answer.status} {text[:200]}"
         return json.loads(text)
 
+    def get(self, path):
+        """Status, header fields and body of what is at a path of its address."""
+        connection = http.client.HTTPConnection(*ADDRESS.split(":"), timeout=60)
+        connection.request("GET", path, headers={"Accept": ACCEPT})
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, answer.headers, body
+
+    def tags(self, repository):
+        status, _, body = self.get(f"/v2/{repository}/tags/list")
+        assert status == 200, f"tags of {repository}: {status} {body[:200]}"
+        return json.loads(body)["tags"]
+
+    def part(self, repository, kind, reference):
+        """A manifest or blob of a repository, its digest looked at; digest, type and body."""
+        status, fields, body = self.get(f"/v2/{repository}/{kind}/{reference}")
+        assert status == 200, f"{repository} {reference}: {status} {body[:200]}"
+        digest = "sha256:" + hashlib.sha256(body).hexdigest()
+        assert fields["Docker-Content-Digest"] == digest
+        assert digest == reference or ":" not in reference
+        return digest, fields["Content-Type"], body
+
+    def pushed(self, repository, reference):
+        """An image as it lies here, all of it fetched."""
+        return Pushed(self, repository, reference)
+
+    def writes(self):
+        """Ends it, and returns what clients wrote or tried to, as (method, path, digest, status).
+
+        The access log is whole only then."""
+        self.stop()
+        return [(method, path, digest, int(status))
+                for method, status, digest, path in WRITE.findall(self.process.said())]
+
     def settled(self):
         """The counters when nothing is under way any more, so that two looks can be compared."""
         def quiet():
@@ -65,6 +106,26 @@ class Larder:
 
     def watch(self):
         return Watch(self)
+
+
+class Pushed:
+    """An image in a repository: `parts` is digest -> size of all it consists of, each fetched."""
+
+    def __init__(self, larder, repository, reference):
+        self.digest, self.media_type, body = larder.part(repository, "manifests", reference)
+        self.parts, self.blobs, self.diff_ids = {self.digest: len(body)}, {}, []
+        manifest = json.loads(body)
+        self.children = [Pushed(larder, repository, child["digest"])
+                         for child in manifest.get("manifests", [])]
+        for child in self.children:
+            self.parts.update(child.parts)
+        for blob in [manifest["config"], *manifest["layers"]] if "config" in manifest else []:
+            _, _, content = larder.part(repository, "blobs", blob["digest"])
+            assert len(content) == blob["size"]
+            self.blobs[blob["digest"]] = len(content)
+            if blob is manifest["config"]:
+                self.diff_ids = json.loads(content)["rootfs"]["diff_ids"]
+        self.parts.update(self.blobs)
 
 
 class Watch:
@@ -94,6 +155,13 @@ class Watch:
         assert {name: took[name] for name in ASKED} == dict.fromkeys(ASKED, 0), took
         assert took["responses_hit"] > 0, took
         assert took["responses_miss"] == took["responses_passed"] == 0, took
+        return took
+
+    def uploaded(self, blobs):
+        """Asserts that exactly these blobs were uploaded, of {digest: size}, each of them once."""
+        took = self.counted()
+        assert took["uploads_finished"] == len(blobs), (took, blobs)
+        assert took["upload_bytes"] == sum(blobs.values()), (took, blobs)
         return took
 
     def looked_again(self):
