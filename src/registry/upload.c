@@ -9,8 +9,8 @@
  *   a body that breaks off, or a disk that refuses -> stop
  *
  * While one buffer is written by the pool, it is hashed here and the other is filled from the
- * socket. Of what fails before the commit the session survives, at the offset that was written. Distribution-spec
- * "Push"; reference protocol.md 1.10, 1.11.
+ * socket. Of what fails before the commit the session survives, at the offset that was written.
+ * Distribution-spec "Push"; reference protocol.md 1.10, 1.11.
  */
 #include "base/counter.h"
 #include "oci/query.h"
@@ -52,6 +52,7 @@ struct upload_push {
     bool syncing; /* beside it */
     struct upload_mark mark;
     struct err err;
+    struct err disk; /* of a write: the pool's, until the job is done */
     struct index_write write;
     bool recorded;
     bool mounted; /* found, and recorded as a member */
@@ -228,7 +229,7 @@ static void write_run(struct job *job)
 {
     struct upload_push *p = container_of(job, struct upload_push, job);
 
-    ignore_result(upload_write(p->upload, p->writing->data, p->writing->len, &p->err) < 0);
+    ignore_result(upload_write(p->upload, p->writing->data, p->writing->len, &p->disk) < 0);
 }
 
 static void on_written(struct job *job)
@@ -236,7 +237,9 @@ static void on_written(struct job *job)
     struct upload_push *p = container_of(job, struct upload_push, job);
     struct request *q = p->request;
 
-    if (p->err.code == ERR_NONE) {
+    if (p->disk.code != ERR_NONE) {
+        p->err = p->disk;
+    } else {
         upload_wrote(p->upload, p->writing->len, &p->sha);
         sync_start(q, false);
     }
