@@ -52,6 +52,10 @@
     X(mounts, "blobs mounted from another repository")                                             \
     X(head_leases, "HEADs of a mirrored blob answered to one who may push it")                     \
     X(manifests_pushed, "manifests that clients pushed")                                           \
+    X(retain_tags, "tags that retention removed")                                                  \
+    X(retain_manifests, "manifests that retention removed from a repository")                      \
+    X(retain_blobs, "blobs that retention removed from a repository")                              \
+    X(retain_bytes, "bytes that retention freed")                                                  \
     X(blobs_stored, "blobs taken into the store")                                                  \
     X(bytes_stored, "bytes of those blobs")                                                        \
     X(store_errors, "writes, reads or syncs of the store that failed")                             \

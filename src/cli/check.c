@@ -35,11 +35,29 @@ static void print_upstreams(const struct config *c)
     }
 }
 
+static void print_retention(const struct config_hosted *h)
+{
+    if (h->keep_tags > 0) {
+        printf(", keeps %" PRIu64 " tags", h->keep_tags);
+    }
+    if (h->expire_after_s > 0) {
+        printf(", tags expire after %" PRId64 " s", h->expire_after_s);
+    }
+    if (h->untagged_after_s > 0) {
+        printf(", manifests without tag go after %" PRId64 " s", h->untagged_after_s);
+    }
+    for (size_t i = 0; i < h->n_protect; i++) {
+        printf("%s%s", i == 0 ? ", protects " : " ", h->protect[i]);
+    }
+}
+
 static void print_hosted(const struct config *c)
 {
     for (size_t i = 0; i < c->n_hosted; i++) {
-        printf("%-10s%s (%s)\n", i == 0 ? "hosts" : "", c->hosted[i].pattern,
+        printf("%-10s%s (%s", i == 0 ? "hosts" : "", c->hosted[i].pattern,
                c->hosted[i].is_cache ? "cache" : "stage");
+        print_retention(&c->hosted[i]);
+        printf(")\n");
     }
 }
 

@@ -34,6 +34,15 @@ static void default_upstreams(struct config *c)
     }
 }
 
+static void default_hosted(struct config *c, const char *pattern, bool is_cache)
+{
+    struct config_hosted h = {.is_cache = is_cache, .untagged_after_s = -1};
+    struct err err;
+    struct config_node n = config_root(pattern, NULL, &err);
+
+    ignore_result(config_add_hosted(&n, c, pattern, &h) < 0);
+}
+
 static struct config *config_new(void)
 {
     struct config *c = xnew(struct config);
@@ -42,10 +51,8 @@ static struct config *config_new(void)
     c->listeners[0].address = xstrdup("127.0.0.1:5000");
     c->n_listeners = 1;
     default_upstreams(c);
-    c->hosted = xcalloc(2, sizeof(*c->hosted));
-    c->hosted[0].pattern = xstrdup("stage/**");
-    c->hosted[1] = (struct config_hosted){xstrdup("cache/**"), true};
-    c->n_hosted = 2;
+    default_hosted(c, "stage/**", false);
+    default_hosted(c, "cache/**", true);
     c->cache = (struct cache_options){
         .tag_ttl_s = 300,
         .tag_patience_ms = 1000,
@@ -137,7 +144,7 @@ static int flag_listen(const struct config_flags *flags, struct config *c, struc
     return 0;
 }
 
-/* A pattern keeps the class that it has in the file. */
+/* A pattern keeps what the file says of it. */
 static int flag_hosted(const struct config_flags *flags, struct config *c, struct err *err)
 {
     struct config_node n = config_root("--hosted", NULL, err);
@@ -150,14 +157,16 @@ static int flag_hosted(const struct config_flags *flags, struct config *c, struc
     c->hosted = NULL;
     c->n_hosted = 0;
     for (size_t i = 0; i < flags->n_hosted && result == 0; i++) {
-        bool is_cache = false;
+        struct config_hosted new = {.untagged_after_s = -1};
+        struct config_hosted *h = &new;
 
         for (size_t j = 0; j < old.n_hosted; j++) {
-            if (strcmp(old.hosted[j].pattern, flags->hosted[i]) == 0) {
-                is_cache = old.hosted[j].is_cache;
+            if (old.hosted[j].pattern != NULL &&
+                strcmp(old.hosted[j].pattern, flags->hosted[i]) == 0) {
+                h = &old.hosted[j];
             }
         }
-        result = config_add_hosted(&n, c, flags->hosted[i], is_cache);
+        result = config_add_hosted(&n, c, flags->hosted[i], h);
     }
     config_clear_hosted(&old);
     return result;
@@ -245,7 +254,7 @@ void config_clear_listeners(struct config *c)
 void config_clear_hosted(struct config *c)
 {
     for (size_t i = 0; i < c->n_hosted; i++) {
-        free(c->hosted[i].pattern);
+        config_fini_hosted(&c->hosted[i]);
     }
     free(c->hosted);
     c->hosted = NULL;

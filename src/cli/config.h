@@ -39,6 +39,12 @@ struct config_upstream {
 struct config_hosted {
     char *pattern;
     bool is_cache; /* class "cache"; else "stage" */
+    /* retention (store/retain.h) */
+    uint64_t keep_tags;
+    int64_t expire_after_s;
+    int64_t untagged_after_s; /* -1: what the class says, until it was checked */
+    char **protect;
+    size_t n_protect;
 };
 
 /* Owner: the caller, by config_free(). Never changes once it was read. */

@@ -2,6 +2,7 @@
 #include "cli/config_parts.h"
 
 #include "oci/pattern.h"
+#include "store/keep.h"
 
 #include <stdlib.h>
 
@@ -119,6 +120,10 @@ static int read_listen(const struct config_node *n, void *at)
 
 /* --- hosted -------------------------------------------------------------------------------- */
 
+/* Seconds after which a manifest without tag goes from a cache that says nothing else. */
+#define CACHE_UNTAGGED_S (7 * 24 * 3600)
+#define KEEP_TAGS_MAX 1000000
+
 static int read_class(const struct config_node *n, void *at)
 {
     static const char *const CLASSES[] = {"stage", "cache"};
@@ -131,8 +136,50 @@ static int read_class(const struct config_node *n, void *at)
     return 0;
 }
 
+static int read_keep(const struct config_node *n, void *at)
+{
+    json_int_t value = json_integer_value(n->json);
+
+    if (!json_is_integer(n->json) || value < 0 || value > KEEP_TAGS_MAX) {
+        return config_fail(n, "must be a number from 0 to %d; 0 keeps all", KEEP_TAGS_MAX);
+    }
+    *(uint64_t *)at = (uint64_t)value;
+    return 0;
+}
+
+static int read_protected(const struct config_node *n, void *at)
+{
+    struct config_hosted *h = at;
+    char shown[CONFIG_SHOWN_MAX];
+    char *pattern = NULL;
+
+    if (config_read_string(n, &pattern) < 0) {
+        return -1;
+    }
+    if (!keep_pattern_valid(pattern)) {
+        config_fail(n, "\"%s\" is no pattern of tags; right are \"release-*\" and plain tags",
+                    config_shown(pattern, shown));
+        free(pattern);
+        return -1;
+    }
+    config_list_add(&h->protect, &h->n_protect, pattern);
+    return 0;
+}
+
+static int read_protect(const struct config_node *n, void *hosted)
+{
+    return config_read_array(n, read_protected, hosted);
+}
+
+void config_fini_hosted(struct config_hosted *h)
+{
+    free(h->pattern);
+    config_list_free(&h->protect, &h->n_protect);
+    *h = (struct config_hosted){0};
+}
+
 int config_add_hosted(const struct config_node *n, struct config *c, const char *pattern,
-                      bool is_cache)
+                      struct config_hosted *h)
 {
     char shown[CONFIG_SHOWN_MAX];
     struct slice s = slice_str(pattern);
@@ -150,22 +197,34 @@ int config_add_hosted(const struct config_node *n, struct config *c, const char 
                            "an upstream; begin it with a plain word",
                            config_shown(pattern, shown));
     }
+    if (h->untagged_after_s < 0) {
+        h->untagged_after_s = h->is_cache ? CACHE_UNTAGGED_S : 0;
+    }
+    free(h->pattern);
+    h->pattern = xstrdup(pattern);
     c->hosted = xrealloc(c->hosted, (c->n_hosted + 1) * sizeof(*c->hosted));
-    c->hosted[c->n_hosted++] = (struct config_hosted){xstrdup(pattern), is_cache};
+    c->hosted[c->n_hosted++] = *h;
+    *h = (struct config_hosted){0};
     return 0;
 }
 
-static const struct config_field HOSTED_FIELDS[] = {{"class", read_class, 0}};
+static const struct config_field HOSTED_FIELDS[] = {
+    {"class", read_class, offsetof(struct config_hosted, is_cache)},
+    {"keep_tags", read_keep, offsetof(struct config_hosted, keep_tags)},
+    {"expire_after", read_seconds, offsetof(struct config_hosted, expire_after_s)},
+    {"untagged_after", read_seconds, offsetof(struct config_hosted, untagged_after_s)},
+    {"protect", read_protect, 0},
+};
 
 static int read_pattern(const struct config_node *n, void *config)
 {
     static const struct config_fields fields = {HOSTED_FIELDS, ARRAY_LEN(HOSTED_FIELDS), NULL};
-    bool is_cache = false;
+    struct config_hosted h = {.untagged_after_s = -1};
+    int rc = config_read_object(n, &fields, &h);
 
-    if (config_read_object(n, &fields, &is_cache) < 0) {
-        return -1;
-    }
-    return config_add_hosted(n, config, n->key, is_cache);
+    rc = rc < 0 ? rc : config_add_hosted(n, config, n->key, &h);
+    config_fini_hosted(&h);
+    return rc;
 }
 
 static int read_hosted(const struct config_node *n, void *at)

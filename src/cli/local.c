@@ -72,6 +72,7 @@ int local_run(const struct config *config, const struct admin_command *c,
               const struct admin_query *q, struct buf *out, struct err *err)
 {
     struct work w = {.command = c, .query = q, .out = out, .err = err};
+    struct open_rules rules = {0};
     struct route_table *routes;
     struct pool *disk;
     int result = -1;
@@ -82,13 +83,14 @@ int local_run(const struct config *config, const struct admin_command *c,
     }
     disk = pool_new("disk", DISK_THREADS);
     routes = config_routes(config);
-    w.admin = (struct admin){open_store(config, disk, err), routes};
+    w.admin = (struct admin){open_store(config, disk, &rules, err), routes};
     if (w.admin.store != NULL) {
         result = work_wait(&w);
         store_quiesce(w.admin.store);
     }
     pool_free(disk);
     store_close(w.admin.store);
+    open_rules_free(&rules);
     free(routes);
     return result;
 }

@@ -1,7 +1,34 @@
 /* cli/open.c - from the configuration's words to the store's. */
 #include "cli/open.h"
 
-struct store *open_store(const struct config *config, struct pool *disk, struct err *err)
+#include <stdlib.h>
+
+static void rules_make(const struct config *config, struct open_rules *ret)
+{
+    ret->list = xcalloc(config->n_hosted + 1, sizeof(*ret->list));
+    for (size_t i = 0; i < config->n_hosted; i++) {
+        const struct config_hosted *h = &config->hosted[i];
+
+        ret->list[i] = (struct retain_rule){
+            .pattern = h->pattern,
+            .keep_tags = h->keep_tags,
+            .expire_after_s = h->expire_after_s,
+            .untagged_after_s = h->untagged_after_s,
+            .protect = (const char *const *)h->protect,
+            .n_protect = h->n_protect,
+        };
+    }
+    ret->retain = (struct retain_rules){ret->list, config->n_hosted};
+}
+
+void open_rules_free(struct open_rules *r)
+{
+    free(r->list);
+    r->list = NULL;
+}
+
+struct store *open_store(const struct config *config, struct pool *disk, struct open_rules *rules,
+                         struct err *err)
 {
     struct store_options options = {
         .dir = config->data,
@@ -9,8 +36,10 @@ struct store *open_store(const struct config *config, struct pool *disk, struct 
         .max_percent = config->max_percent,
         .min_free = config->min_free,
         .min_free_percent = config->min_free_percent,
+        .retain = &rules->retain,
         .disk = disk,
     };
 
+    rules_make(config, rules);
     return store_open(&options, err);
 }

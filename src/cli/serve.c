@@ -47,6 +47,7 @@ struct serve {
     struct config *config;
     struct route_table *routes;
     struct pool *disk;
+    struct open_rules rules;
     struct store *store;
     struct worker *workers;
     unsigned n_workers;
@@ -180,7 +181,7 @@ static void workers_stop(struct serve *s)
 static int make_store(struct serve *s, struct err *err)
 {
     s->disk = pool_new("disk", DISK_THREADS);
-    s->store = open_store(s->config, s->disk, err);
+    s->store = open_store(s->config, s->disk, &s->rules, err);
     return s->store == NULL ? -1 : 0;
 }
 
@@ -282,6 +283,7 @@ static void serve_free(struct serve *s)
     store_quiesce(s->store); /* its writer would go on submitting to a pool that is gone */
     pool_free(s->disk);
     store_close(s->store);
+    open_rules_free(&s->rules);
     registry_free(s->registry);
     control_free(s->control);
     cache_free(s->cache);

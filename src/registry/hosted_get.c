@@ -77,7 +77,9 @@ void hosted_manifest_get(struct request *q)
         refuse(q, ERR_MANIFEST_UNKNOWN, q->route.by_digest ? "@" : ":");
         return;
     }
-    if (!q->route.by_digest) {
+    if (q->route.by_digest) {
+        hosted_touch_blob(store_of(q), q->route.name, &q->digest);
+    } else {
         hosted_touch_tag(store_of(q), q->route.name, q->route.reference);
     }
     if (!manifest_deliver_now(q)) {
@@ -132,6 +134,8 @@ void hosted_blob_get(struct request *q)
 
     if (find_blob(q)) {
         if (head) {
+            /* Whoever asks means to name it: it stays, from now on. */
+            ignore_result(!store_lease(store_of(q), &q->digest));
             hosted_touch_blob(store_of(q), q->route.name, &q->digest);
         }
         request_start(q, &REQUEST_STEP_SERVE);

@@ -54,13 +54,18 @@ static bool take_child(struct index_txn *t, uint64_t repo, const struct descript
     struct member_record m;
     bool here = index_txn_get_blob(t, &child->digest, &blob) == INDEX_FOUND;
     bool member = index_txn_get_member(t, repo, &child->digest, &m) == INDEX_FOUND;
+    enum child_kind kind = child->kind;
 
     if (!here || (!member && !(may_take && blob.synced))) {
         return false;
     }
-    /* A manifest is one whatever an index calls it. */
+    /* A manifest is one whatever an index calls it, and no index makes one of bytes that nobody
+     * pushed or pulled as a manifest. */
+    if (kind == CHILD_MANIFEST && blob.class != BLOB_MANIFEST) {
+        kind = CHILD_BLOB;
+    }
     if (!member || m.kind != CHILD_MANIFEST) {
-        put_member(t, repo, &child->digest, blob.size, (uint8_t)child->kind, child->media_type);
+        put_member(t, repo, &child->digest, blob.size, (uint8_t)kind, child->media_type);
     }
     return true;
 }
@@ -115,6 +120,17 @@ static const char *way_back(const struct digest *d, const char *tag, char out[WA
     return out;
 }
 
+/* From now on it counts how long the manifest has no tag. */
+static void untag(struct index_txn *t, uint64_t repo, const struct digest *d)
+{
+    struct member_record m;
+
+    if (index_txn_get_member(t, repo, d, &m) == INDEX_FOUND) {
+        m.proved = clock_wall_s();
+        index_put_member(t, repo, d, &m);
+    }
+}
+
 void hosted_put_tag(struct index_txn *t, uint64_t repo, const char *tag, const struct digest *d)
 {
     int64_t now = clock_wall_s();
@@ -124,6 +140,7 @@ void hosted_put_tag(struct index_txn *t, uint64_t repo, const char *tag, const s
 
     if (index_txn_get_tag(t, repo, TAG_TAG, tag, &old) == INDEX_FOUND) {
         index_del_tag(t, repo, TAG_OF_DIGEST, way_back(&old.digest, tag, reference));
+        untag(t, repo, &old.digest);
     }
     index_put_tag(t, repo, TAG_TAG, tag, &value);
     index_put_tag(t, repo, TAG_OF_DIGEST, way_back(d, tag, reference), &value);
@@ -138,6 +155,7 @@ bool hosted_del_tag(struct index_txn *t, uint64_t repo, const char *tag)
         return false;
     }
     index_del_tag(t, repo, TAG_OF_DIGEST, way_back(&old.digest, tag, reference));
+    untag(t, repo, &old.digest);
     index_del_tag(t, repo, TAG_TAG, tag);
     return true;
 }
@@ -176,13 +194,6 @@ static bool first_tag_of(struct index_txn *t, uint64_t repo, const struct digest
         db_each(t->db, DB_TAGS, record_key_view(&all), record_key_view(&from), one_tag_of, ret);
     }
     return ret->tag[0] != '\0';
-}
-
-bool hosted_is_tagged(struct index_txn *t, uint64_t repo, const struct digest *d)
-{
-    struct first_tag first;
-
-    return first_tag_of(t, repo, d, &first);
 }
 
 struct tags_of {
@@ -237,35 +248,6 @@ bool hosted_del_blob(struct index_txn *t, uint64_t repo, const struct digest *d)
 }
 
 /* --- references ---------------------------------------------------------------------------- */
-
-struct referred {
-    struct index_txn *txn;
-    uint64_t repo;
-    bool found;
-};
-
-static bool one_parent(void *arg, struct slice key, struct slice value)
-{
-    struct referred *walk = arg;
-    struct member_record m;
-    struct digest parent;
-
-    (void)value;
-    walk->found = record_second_of_pair(key, &parent) &&
-                  index_txn_get_member(walk->txn, walk->repo, &parent, &m) == INDEX_FOUND &&
-                  m.kind == CHILD_MANIFEST;
-    return !walk->found;
-}
-
-bool hosted_is_referred(struct index_txn *t, uint64_t repo, const struct digest *d)
-{
-    struct referred walk = {t, repo, false};
-    struct record_key prefix;
-
-    record_key_digest(&prefix, d);
-    db_each(t->db, DB_PARENTS, record_key_view(&prefix), SLICE_NULL, one_parent, &walk);
-    return walk.found;
-}
 
 struct referrers {
     struct index_read *read;

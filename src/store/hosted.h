@@ -54,12 +54,6 @@ bool hosted_del_blob(struct index_txn *t, uint64_t repo, const struct digest *d)
 /* Calls f for each tag of the repository that means the digest, until it is false. */
 void hosted_each_tag_of(struct index_read *r, uint64_t repo, const struct digest *d,
                         bool (*f)(void *arg, const char *tag), void *arg);
-/* The same within a change, whether there is one. */
-bool hosted_is_tagged(struct index_txn *t, uint64_t repo, const struct digest *d);
-/* Whether a manifest that is a member of the repository has it as a child or, as its subject, as a
- * referrer; within a change. */
-bool hosted_is_referred(struct index_txn *t, uint64_t repo, const struct digest *d);
-
 /* Calls f for each referrer of the subject in the repository, until it is false. */
 void hosted_each_referrer(struct index_read *r, uint64_t repo, const struct digest *subject,
                           bool (*f)(void *arg, const struct digest *referrer), void *arg);

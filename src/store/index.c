@@ -482,6 +482,7 @@ void index_put_blob(struct index_txn *t, const struct digest *d, const struct bl
 
     if (get_blob(t->db, d, &old) == INDEX_FOUND) {
         new.created = old.created;
+        new.class = old.class == BLOB_MANIFEST ? BLOB_MANIFEST : new.class;
         new.pinned = new.pinned || old.pinned;
         new.hits = new.hits > old.hits ? new.hits : old.hits;
     }

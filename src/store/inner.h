@@ -21,6 +21,7 @@ struct sweep;
 struct uploads;
 struct gate;
 struct leases;
+struct retain;
 
 /* Work in the background on the disk pool, one run at a time. Owner: whoever embeds it. */
 struct store_job {
@@ -59,6 +60,7 @@ struct store {
     struct uploads *uploads;
     struct gate *gate;
     struct leases *leases;
+    struct retain *retain;
     struct recover recover;
     struct record_totals totals; /* what the index holds; of the thread that writes it */
     uint32_t pulls;              /* numbers the lines of that table; likewise */

@@ -2,6 +2,7 @@
 #include "store/adopt.h"
 #include "store/backup.h"
 #include "store/inner.h"
+#include "store/retain.h"
 #include "store/sweep.h"
 #include "store/sync.h"
 #include "store/upload.h"
@@ -71,5 +72,5 @@ uint64_t store_tick(struct store *s, uint64_t now)
     }
     return least(least(least(sync_tick(s->sync, now), backup_tick(s->backup, now)),
                        least(adopt_tick(s->adopt, now), sweep_tick(s->sweep, now))),
-                 uploads_tick(s->uploads, now));
+                 least(uploads_tick(s->uploads, now), retain_tick(s->retain, now)));
 }

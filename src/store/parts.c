@@ -6,12 +6,13 @@
 #include "store/claim.h"
 #include "store/gate.h"
 #include "store/lease.h"
+#include "store/retain.h"
 #include "store/sweep.h"
 #include "store/sync.h"
 #include "store/touch.h"
 #include "store/upload.h"
 
-void parts_make(struct store *s)
+void parts_make(struct store *s, const struct store_options *options)
 {
     s->touch = touch_new(s);
     s->claims = claims_new();
@@ -22,6 +23,7 @@ void parts_make(struct store *s)
     s->uploads = uploads_new(s);
     s->gate = gate_new();
     s->leases = leases_new();
+    s->retain = retain_new(s, options->retain);
 }
 
 void parts_free(struct store *s)
@@ -35,6 +37,7 @@ void parts_free(struct store *s)
     claims_free(s->claims);
     gate_free(s->gate);
     leases_free(s->leases);
+    retain_free(s->retain);
 }
 
 bool store_lease(struct store *s, const struct digest *d)

@@ -15,18 +15,17 @@ struct retain_rule {
     const char *pattern;
     uint64_t keep_tags;       /* of the newest, by when they were last pushed or pulled; 0: all */
     int64_t expire_after_s;   /* since a tag's last push or pull; 0: never */
-    int64_t untagged_after_s; /* since a manifest without tag was last pushed or asked for; 0: never
-                               */
+    int64_t untagged_after_s; /* since a manifest without tag had one or was asked for; 0: never */
     const char *const *protect; /* tags that neither rule removes: patterns with '*' */
     size_t n_protect;
 };
 
-/* Owner: the caller; borrowed for as long as the store is open. */
+/* Owner: the caller; borrowed for as long as the store is open. Runs come every
+ * limits.retain_every; a blob that nothing refers to stays for limits.retain_grace after it was last
+ * pushed or asked for. */
 struct retain_rules {
     const struct retain_rule *rules;
     size_t n_rules;
-    int64_t grace_s; /* how long a blob that nothing refers to stays after it was last asked for */
-    int64_t every_s; /* between two runs */
 };
 
 enum retain_what { RETAIN_TAG, RETAIN_MANIFEST, RETAIN_BLOB };
@@ -57,6 +56,14 @@ struct retain_sum {
  */
 int retain_run(struct store *s, bool dry, void (*f)(void *arg, const struct retain_gone *gone),
                void *arg, struct retain_sum *ret, struct err *err) MUST_CHECK;
+
+struct retain;
+
+/* For the store. `rules` NULL: only runs that are asked for. */
+struct retain *retain_new(struct store *s, const struct retain_rules *rules);
+void retain_free(struct retain *r);
+/* Starts what is due; when to ask again. Writer thread. */
+uint64_t retain_tick(struct retain *r, uint64_t now);
 
 /* Removes the bytes of these where no repository holds them, nobody has a lease and nothing is
  * pinned; the index first. In the background, on the disk pool; nobody waits. After something was

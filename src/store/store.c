@@ -47,7 +47,7 @@ static struct store *store_new(const struct store_options *options)
     s->tree = (struct tree){.blobs = -1, .ingest = -1, .quarantine = -1};
     pthread_mutex_init(&s->jobs_lock, NULL);
     pthread_cond_init(&s->jobs_none, NULL);
-    parts_make(s);
+    parts_make(s, options);
     return s;
 }
 

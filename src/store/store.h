@@ -12,13 +12,16 @@
 
 struct store;
 
+struct retain_rules; /* store/retain.h */
+
 struct store_options {
     const char *dir;
     uint64_t max_size;    /* bytes, or UINT64_MAX */
     unsigned max_percent; /* of what Larder holds plus what is free; 0: max_size counts */
     uint64_t min_free;
-    unsigned min_free_percent; /* of the same; 0: min_free counts */
-    struct pool *disk;         /* where blocking work goes; not freed before store_quiesce() */
+    unsigned min_free_percent;         /* of the same; 0: min_free counts */
+    const struct retain_rules *retain; /* NULL: nothing goes by itself; outlives the store */
+    struct pool *disk; /* where blocking work goes; not freed before store_quiesce() */
 };
 
 /* Opens or creates the data directory: takes the lock (one server a directory), opens the index

@@ -60,6 +60,7 @@ static void check_defaults(const struct config *c)
     CHECK_INT(c->n_hosted, 2);
     CHECK_STR(c->hosted[0].pattern, "stage/**");
     CHECK(!c->hosted[0].is_cache && c->hosted[1].is_cache);
+    CHECK(c->hosted[0].untagged_after_s == 0 && c->hosted[1].untagged_after_s == 7 * 24 * 3600);
     CHECK_STR(c->hosted[1].pattern, "cache/**");
     CHECK_INT(c->cache.tag_ttl_s, 300);
     CHECK_INT(c->cache.tag_patience_ms, 1000);
@@ -111,7 +112,9 @@ static void test_sections(void)
         " \"data\": \"/srv/l\", \"workers\": 64, \"offline\": true,"
         " \"tags\": {\"ttl\": \"0\", \"patience\": \"250ms\", \"stale_if_error\": \"2h\","
         "  \"stale_while_revalidate\": \"30s\"},"
-        " \"hosted\": {\"a/*\": {\"class\": \"cache\"}, \"b\": {\"class\": \"stage\"}},"
+        " \"hosted\": {\"a/*\": {\"class\": \"cache\", \"untagged_after\": \"0\"},"
+        " \"b\": {\"class\": \"stage\", \"keep_tags\": 3, \"expire_after\": \"2h\","
+        " \"untagged_after\": \"1h\", \"protect\": [\"V-*\", \"latest\"]}},"
         " \"cache\": {\"max_size\": \"50GB\", \"min_free\": \"512MiB\", \"prefetch\": false},"
         " \"log\": {\"level\": \"debug\", \"format\": \"json\"},"
         " \"limits\": {\"first_byte\": \"5s\", \"drain\": \"0s\", \"names_stale\": \"2m\"}}";
@@ -132,6 +135,10 @@ static void test_sections(void)
     CHECK_INT(c->n_hosted, 2);
     CHECK_STR(c->hosted[0].pattern, "a/*");
     CHECK(c->hosted[0].is_cache && !c->hosted[1].is_cache);
+    CHECK(c->hosted[0].keep_tags == 0 && c->hosted[0].untagged_after_s == 0);
+    CHECK(c->hosted[1].keep_tags == 3 && c->hosted[1].expire_after_s == 7200);
+    CHECK(c->hosted[1].untagged_after_s == 3600 && c->hosted[1].n_protect == 2);
+    CHECK_STR(c->hosted[1].protect[0], "V-*");
     CHECK(c->max_size == 50000000000ull && c->max_percent == 0);
     CHECK(c->min_free == 512ull << 20 && c->min_free_percent == 0);
     CHECK(c->log_level == LOG_DEBUG && c->log_json);
@@ -310,6 +317,11 @@ static const struct wrong wrong_sections[] = {
     {"{\"hosted\": {\"a\": true}}", "hosted.a", "{ \"class\": ... }"},
     {"{\"hosted\": {\"a\": {\"class\": \"x\"}}}", "hosted.a.class", "\"stage\" or \"cache\""},
     {"{\"hosted\": {\"a\": {\"kind\": \"x\"}}}", "hosted.a.kind", "class"},
+    {"{\"hosted\": {\"a\": {\"keep_tags\": -1}}}", "hosted.a.keep_tags", "0 keeps all"},
+    {"{\"hosted\": {\"a\": {\"keep_tags\": \"3\"}}}", "hosted.a.keep_tags", "a number"},
+    {"{\"hosted\": {\"a\": {\"expire_after\": 7}}}", "hosted.a.expire_after", "duration"},
+    {"{\"hosted\": {\"a\": {\"protect\": \"x\"}}}", "hosted.a.protect", "list"},
+    {"{\"hosted\": {\"a\": {\"protect\": [\"a/b\"]}}}", "hosted.a.protect[0]", "release-*"},
     {"{\"hosted\": {\"A/**\": {}}}", "hosted.A/**", "\"stage/**\""},
     {"{\"hosted\": {\"a//b\": {}}}", "hosted.a//b", "\"stage/**\""},
     {"{\"hosted\": {\"**\": {}}}", "hosted.**", "a word of its own"},

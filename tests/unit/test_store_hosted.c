@@ -3,6 +3,8 @@
 #include "tap.h"
 
 #include "store/hosted.h"
+#include "store/inner.h"
+#include "store/judge.h"
 
 static struct err err;
 static struct store *s;
@@ -95,8 +97,8 @@ struct ask {
         return a.answer;                                                                           \
     }
 
-ASKING(is_tagged, hosted_is_tagged(t, repo, &d))
-ASKING(is_referred, hosted_is_referred(t, repo, &d))
+ASKING(is_tagged, judge_is_tagged(&(struct judge){t->db, NULL}, repo, &d))
+ASKING(is_referred, judge_is_referred(&(struct judge){t->db, NULL}, repo, &d))
 ASKING(del_tag, hosted_del_tag(t, repo, a->tag))
 ASKING(del_manifest, hosted_del_manifest(t, repo, &d))
 ASKING(del_blob, hosted_del_blob(t, repo, &d))
