@@ -5,6 +5,7 @@ static const struct admin_command COMMANDS[] = {
     {"stages", false, admin_stages},
     {"ls", false, admin_ls},
     {"rm", true, admin_rm},
+    {"gc", true, admin_gc},
 };
 
 const struct admin_command *admin_find(struct slice name)

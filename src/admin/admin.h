@@ -53,5 +53,8 @@ int admin_ls(const struct admin *a, const struct admin_query *q, struct buf *out
  * hosted repository has. Also ERR_UNSUPPORTED: it is mirrored; ERR_MANIFEST_UNKNOWN. */
 int admin_rm(const struct admin *a, const struct admin_query *q, struct buf *out,
              struct err *err) MUST_CHECK;
+/* One run of retention. ERR_STORE. */
+int admin_gc(const struct admin *a, const struct admin_query *q, struct buf *out,
+             struct err *err) MUST_CHECK;
 
 #endif

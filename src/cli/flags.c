@@ -11,7 +11,8 @@ enum {
     ON_STAGES = 16,
     ON_LS = 32,
     ON_RM = 64,
-    ON_STORE = ON_STAGES | ON_LS | ON_RM,
+    ON_GC = 128,
+    ON_STORE = ON_STAGES | ON_LS | ON_RM | ON_GC,
     ON_ALL = ~0
 };
 
@@ -95,6 +96,11 @@ static const struct {
      "\n"
      "Bytes that nobody holds any more are freed behind that; layers by `larder gc`.\n" STORE_HELP
          JSON_HELP HELP_HELP},
+    {"gc", 0,
+     "usage: larder gc [FLAG]...\n"
+     "\n"
+     "Applies the rules of `hosted` now, and removes blobs that no manifest refers to.\n" STORE_HELP
+     "  --dry-run                only say what would go\n" JSON_HELP HELP_HELP},
 };
 
 static const char GENERAL_HELP[] =
@@ -108,6 +114,7 @@ static const char GENERAL_HELP[] =
     "  stages    show which image extends which\n"
     "  ls        list repositories and tags\n"
     "  rm        remove tags, manifests, repositories\n"
+    "  gc        remove what is not kept any longer\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"
@@ -139,6 +146,7 @@ static const struct flag {
     {"offline", KIND_YES, ON_SERVE, CONFIG_AT(offline), 0},
     {"json", KIND_YES, ON_STORE, offsetof(struct flags, json), 0},
     {"all", KIND_YES, ON_LS, offsetof(struct flags, all), 0},
+    {"dry-run", KIND_YES, ON_GC, offsetof(struct flags, dry_run), 0},
     {"help", KIND_YES, ON_ALL, offsetof(struct flags, help), 0},
 #undef CONFIG_AT
 };

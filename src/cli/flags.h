@@ -17,6 +17,7 @@ struct flags {
     size_t n_args;
     bool json;    /* --json: what a command found, as it is */
     bool all;     /* ls --all */
+    bool dry_run; /* gc --dry-run */
     bool help;    /* --help or -h: print flags_help(command), status 0 */
     char **words; /* a copy of argv in getopt's order, that args points into */
 };

@@ -286,6 +286,8 @@ def test_long_path(registry, larder, tmp_path):
     (["ls", "a", "b"], "argument b"),
     (["stages", "--all"], "--all"),
     (["ls", "--nothing"], "--nothing"),
+    (["ls", "--dry-run"], "--dry-run"),
+    (["gc", "x"], "argument x"),
     (["rm"], "needs a name"),
     (["rm", "--all", "x"], "--all"),
     (["ls", "--json=yes"], "--json"),
@@ -296,7 +298,7 @@ def test_bad_usage(registry, larder, words, hint):
     refused(run(lar, *words), hint, status=2)
 
 
-@pytest.mark.parametrize("command", ["stages", "ls", "rm"])
+@pytest.mark.parametrize("command", ["stages", "ls", "rm", "gc"])
 def test_help(command):
     for words in ([command, "--help"], ["help", command]):
         result = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=30,
@@ -305,7 +307,7 @@ def test_help(command):
         assert "--json" in result.stdout and "--data DIR" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["stages", "ls", "rm"])
+@pytest.mark.parametrize("command", ["stages", "ls", "rm", "gc"])
 def test_no_data_directory(tmp_path, command):
     """A command makes none."""
     for data in (tmp_path / "none", tmp_path):

@@ -555,6 +555,7 @@ static void test_find(void)
 {
     CHECK(admin_find(slice_str("stages")) != NULL && !admin_find(slice_str("stages"))->changes);
     CHECK(admin_find(slice_str("rm")) != NULL && admin_find(slice_str("rm"))->changes);
+    CHECK(admin_find(slice_str("gc")) != NULL && admin_find(slice_str("gc"))->changes);
     CHECK(admin_find(slice_str("")) == NULL && admin_find(slice_str("lss")) == NULL);
 }
 
