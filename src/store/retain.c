@@ -12,7 +12,6 @@
 #include "base/counter.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "oci/manifest.h"
 #include "oci/pattern.h"
 #include "store/drop.h"
 #include "store/hosted.h"

@@ -21,8 +21,8 @@ struct retain_rule {
 };
 
 /* Owner: the caller; borrowed for as long as the store is open. Runs come every
- * limits.retain_every; a blob that nothing refers to stays for limits.retain_grace after it was last
- * pushed or asked for. */
+ * limits.retain_every; a blob that nothing refers to stays for limits.retain_grace after it was
+ * last pushed or asked for. */
 struct retain_rules {
     const struct retain_rule *rules;
     size_t n_rules;

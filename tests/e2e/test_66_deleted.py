@@ -106,6 +106,13 @@ def test_blob(lar, data):
     check_manifest(lar.get(manifest_path("1")), image_body([data]))
 
 
+def test_what_nobody_holds_any_more_leaves_the_disk(lar):
+    img = put_image(lar, "1", [LAYER])
+    for path in (manifest_path(img.digest), blob_path(img.config), blob_path(img.layers[0])):
+        deleted(lar.delete(path))
+    lar.wait(lambda: lar.kept() == set(), "the files go")
+
+
 def test_what_another_repository_holds_stays_on_disk(lar):
     img = put_image(lar, "1", [LAYER])
     put_image(lar, "1", [LAYER], repo=OTHER)
