@@ -134,8 +134,9 @@ struct index_write {
 
 void index_write_submit(struct store *s, struct loop *l, struct index_write *w);
 
-/* The blob is here (again). A record that was there keeps when it was created, its hits and its
- * pin, and that it is a manifest; where it is not synced the boot id is filled in, and it is synced behind the commit. */
+/* The blob is here (again). A record that was there keeps when it was created, its hits, its pin,
+ * and that it is a manifest; where it is not synced the boot id is filled in, and it is synced
+ * behind the commit. */
 void index_put_blob(struct index_txn *t, const struct digest *d, const struct blob_record *b);
 void index_pin_blob(struct index_txn *t, const struct digest *d, bool pinned);
 void index_del_blob(struct index_txn *t, const struct digest *d); /* bodies, counts too */
