@@ -22,8 +22,8 @@ int config_read_file(const struct config_node *n, struct config *c) MUST_CHECK;
 /* One element of `listen`, or the value of --listen: added. */
 int config_read_listener(const struct config_node *n, void *config) MUST_CHECK;
 void config_clear_listeners(struct config *c);
-/* A pattern of hosted names: added, with errors at n. *h, whose pattern is copied, is taken over and
- * emptied. */
+/* A pattern of hosted names: added, with errors at n. *h is taken over and emptied; the pattern is
+ * copied. */
 int config_add_hosted(const struct config_node *n, struct config *c, const char *pattern,
                       struct config_hosted *h) MUST_CHECK;
 void config_fini_hosted(struct config_hosted *h);
