@@ -1,5 +1,6 @@
 /* cache/flight_source.c - where a flight can get its bytes, and in what order they are tried. */
 #include "cache/flight_steps.h"
+#include "oci/manifest.h"
 
 #include <stdlib.h>
 
@@ -119,4 +120,16 @@ void flight_sources_error(struct flight *f, struct err *ret)
         err_set(&worst, ERR_BLOB_UNKNOWN, "no upstream has the blob");
     }
     *ret = worst;
+}
+
+enum blob_class flight_source_class(const struct flight_source *s)
+{
+    switch (s->kind) {
+    case CHILD_LAYER:
+        return BLOB_LAYER;
+    case CHILD_CONFIG:
+        return BLOB_CONFIG;
+    default:
+        return BLOB_OTHER;
+    }
 }

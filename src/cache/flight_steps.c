@@ -619,31 +619,15 @@ static const struct step *step_commit(struct op *op)
     return &S_committing;
 }
 
-static enum blob_class class_of(uint8_t kind)
-{
-    switch (kind) {
-    case CHILD_LAYER:
-        return BLOB_LAYER;
-    case CHILD_CONFIG:
-        return BLOB_CONFIG;
-    default:
-        return BLOB_OTHER;
-    }
-}
-
 static void record_apply(struct index_write *w, struct index_txn *t)
 {
     struct flight *f = container_of(w, struct flight, write);
     int64_t now = clock_wall_s();
-    struct blob_record blob = {
-        .size = f->received,
-        .created = now,
-        .used = now,
-        .synced = f->ingest.was_here,
-    };
+    struct blob_record blob = {.size = f->received, .created = now, .used = now};
 
+    blob.synced = f->ingest.was_here;
     if (f->source != NULL) {
-        blob.class = class_of(f->source->kind);
+        blob.class = flight_source_class(f->source);
         member_put_answered(t, &f->source->repo, &f->digest, f->received, "", f->source->kind);
     }
     index_put_blob(t, &f->digest, &blob);

@@ -143,6 +143,8 @@ void flight_settle_end(struct flight *f);
 struct flight_source *flight_source_next(struct flight *f);
 void flight_source_end(struct flight *f, struct flight_source *s, const struct err *err);
 void flight_source_answered(struct flight *f, struct flight_source *s);
+/* What a blob that came from it is counted as. */
+enum blob_class flight_source_class(const struct flight_source *s);
 /* The error that speaks for all sources. */
 void flight_sources_error(struct flight *f, struct err *ret);
 /* The source of the question's repository, added where it is not there: where `made`, in any case;
