@@ -141,7 +141,17 @@ static void keep_cold(struct cache *c, struct index_read *r, const struct cache_
     s->n = kept;
 }
 
-/* The newest manifest served that has this layer; its other cold layers are in s->layers. */
+/* Those of unknown size come last: nobody knows better. */
+static int larger_first(const void *a, const void *b)
+{
+    uint64_t x = ((const struct prefetch_layer *)a)->size + 1;
+    uint64_t y = ((const struct prefetch_layer *)b)->size + 1;
+
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* The newest manifest served that has this layer; its other cold layers are in s->layers, the
+ * largest first, as the image is there when its last layer is. */
 static bool find_image(struct cache *c, const struct cache_repo *repo, struct layer_search *s)
 {
     struct prefetch *p = c->prefetch;
@@ -168,6 +178,7 @@ static bool find_image(struct cache *c, const struct cache_repo *repo, struct la
     }
     if (s->found) {
         keep_cold(c, r, repo, s);
+        qsort(s->layers, s->n, sizeof(*s->layers), larger_first);
     }
     index_read_end(r);
     return s->found && s->n > 0;
@@ -179,6 +190,18 @@ static void on_flight(struct waiter *w)
     struct prefetch_slot *slot = container_of(t, struct prefetch_slot, ticket);
 
     loop_defer(slot->image->loop, &slot->image->task);
+}
+
+/* What a client has asked for since needs no slot. */
+static bool image_has_more(struct prefetch_image *image)
+{
+    uint64_t landed;
+
+    while (image->begun < image->n_layers &&
+           flight_peek(image->cache, &image->layers[image->begun].digest, &landed)) {
+        image->begun++;
+    }
+    return image->begun < image->n_layers;
 }
 
 /* Begins the image's next layer, unless as many as may be are under way. */
@@ -233,7 +256,7 @@ static void image_pump(struct task *t)
             }
             slot_end(slot);
         }
-        if (image->begun < image->n_layers) {
+        if (image_has_more(image)) {
             slot_begin(slot);
         }
     }

@@ -51,6 +51,22 @@ def test_six_at_a_time(registry, lar):
     assert layer_hits(registry, img) == [1] * len(LAYERS)
 
 
+def test_the_largest_come_first(registry, lar):
+    layers = [noise(300_000 + 1000 * n, seed=n) for n in (0, 4, 8, 1, 7, 2, 6, 3, 5)]
+    img = registry.add_image(REPO, "1", layers)
+    gates = [registry.on("GET", d).hold_after(1000) for d in img.layers]
+    assert lar.get(f"/v2/{REPO}/manifests/1").body == img.body
+    first = lar.begin(path_of(img.layers[0]))
+    assert registry.wait_hits("GET", "/blobs/", 7)
+    begun = {d for d in img.layers[1:] if registry.hits("GET", d)}
+    by_size = sorted(zip(map(len, layers[1:]), img.layers[1:]), reverse=True)
+    assert begun == {d for _, d in by_size[:6]}
+    for gate in gates:
+        gate.open()
+    assert first.done().body == layers[0]
+    lar.wait_counter("flights_landed", len(layers))
+
+
 def test_what_a_client_asks_for_meanwhile_is_joined(registry, lar):
     img = registry.add_image(REPO, "1", LAYERS[:3])
     gate = registry.on("GET", img.layers[2]).hold_after(100_000)
