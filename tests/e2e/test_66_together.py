@@ -30,6 +30,8 @@ WILD = "stage/wild"  # where blobs are deleted under the manifests that name the
 UP = "library/base"
 SHARED_LAYERS = [noise(size, seed=660 + n) for n, size in
                  enumerate((0, 1, 900, 30_000, 90_000, 200_000, 300_000, 700_000))]
+FLAPPING = [Image.of([noise(size, seed=680 + n)], b"flap %d" % n) for n, size in
+            enumerate((500, 60_000, 300_000))]
 TRIES = 30  # of an image whose layers retention takes between their push and the manifest's
 GRACE = 2  # seconds, which retention counts whole: what is younger than one is safe
 SAFE = 1
@@ -48,7 +50,7 @@ class Builder(threading.Thread):
         self.actions = {self.push_own: 8, self.push_late: 1, self.check_own: 8, self.drop_own: 1,
                         self.push_shared: 6, self.pull_shared: 8, self.delete_shared: 3,
                         self.push_again: 3, self.mount: 4, self.wild: 4, self.referrer: 2,
-                        self.cancel: 2}
+                        self.cancel: 2, self.flap: 6}
 
     def run(self):
         try:
@@ -98,7 +100,7 @@ class Builder(threading.Thread):
         assert reply.status == 201, reply
         if "warning" in reply.headers and repo != WILD:
             self.warned += 1
-            age = time.monotonic() - self.oldest
+            age = time.monotonic() - self.oldest if repo in REPOS else 0
             assert age > SAFE, f"gone within {age:.3f} s: {reply}"
         return "warning" not in reply.headers
 
@@ -202,6 +204,22 @@ class Builder(threading.Thread):
         for digest, _ in image.blobs:
             if self.rng.random() < 0.5:
                 assert self.client.delete(blob_path(digest, WILD)).status in (202, 404)
+
+    def flap(self):
+        """All do this with the same few blobs, each in a repository of its own: bytes are removed
+        with the last that has them, while the next one pushes them."""
+        repo = f"stage/flap-{self.number}"
+        image = self.rng.choice(FLAPPING)
+        for digest, data in image.blobs:
+            how = self.rng.choice(list(WAYS))
+            assert WAYS[how](self.client, data, digest, repo).status == 201
+            assert self.client.get(blob_path(digest, repo)).body == data
+        assert self.put(repo, image, image.digest)
+        assert fetch_image(self.client, repo, image.digest) == image.digest
+        paths = [blob_path(digest, repo) for digest, _ in image.blobs]
+        for path in [manifest_path(image.digest, repo), *paths]:
+            assert self.client.delete(path).status == 202
+            assert self.client.get(path).status == 404
 
     def referrer(self):
         """To an own image: it is listed for as long as that is there."""
