@@ -1,307 +1,19 @@
 /*
- * cli/serve.c - the server, wired together.
- *
- * Made from the bottom up, taken down in the opposite order: first no more connections, then no
- * more requests, then the loops, the pools, the store.
+ * cli/serve.c - the server in the foreground, until SIGTERM or SIGINT.
  */
 #include "cli/serve.h"
 
-#include "admin/control.h"
-#include "cache/flight.h"
-#include "cache/flow.h"
+#include "base/log.h"
 #include "cli/banner.h"
-#include "cli/cpus.h"
-#include "cli/open.h"
-#include "net/listen.h"
-#include "net/resolve.h"
-#include "registry/record.h"
-#include "registry/registry.h"
+#include "cli/engine.h"
 
-#include <assert.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define DISK_THREADS 8
-#define NAMES_THREADS 2
 #define DRAIN_LOOK_MS 50
-#define LAST_LOOK_MS 5
-#define LAST_LOOKS 400
-
-/* One a loop. */
-struct worker {
-    struct serve *serve;
-    struct loop *loop;
-    pthread_t thread;
-    struct post drain;
-    struct post stop;
-};
-
-/* Everything that lives as long as the server. Owner: serve_run(). */
-struct serve {
-    struct config *config;
-    struct route_table *routes;
-    struct pool *disk;
-    struct open_rules rules;
-    struct store *store;
-    struct worker *workers;
-    unsigned n_workers;
-    struct resolver *resolver;
-    struct http_client *client;
-    struct upstreams *upstreams;
-    struct upstream **upstream_list;
-    struct cache *cache;
-    struct registry *registry;
-    struct control *control;
-    struct http_server *server;
-    struct listeners *listeners;
-    struct http_listener *listener_info; /* the configured ones, then the control socket */
-    unsigned n_listeners;
-};
-
-/* --- requests and connections -------------------------------------------------------------- */
-
-static void on_exchange(struct http_exchange *x)
-{
-    struct serve *s = x->context;
-
-    if (x->listener->role == ROLE_ADMIN) {
-        control_handle(s->control, x);
-    } else {
-        registry_handle(s->registry, x);
-    }
-}
-
-static void on_exchange_ended(struct http_exchange *x)
-{
-    struct serve *s = x->context;
-
-    if (x->listener->role != ROLE_ADMIN) {
-        registry_ended(s->registry, x);
-    }
-}
-
-static void on_accepted(void *context, struct loop *l, unsigned i, int fd, const char *peer)
-{
-    struct serve *s = context;
-
-    http_server_accept(s->server, l, fd, &s->listener_info[i], peer);
-}
-
-static unsigned on_load(void *context, const struct loop *l)
-{
-    struct serve *s = context;
-
-    return http_server_load(s->server, l);
-}
-
-/* --- workers ------------------------------------------------------------------------------- */
-
-static void *worker_thread(void *arg)
-{
-    struct worker *w = arg;
-
-    loop_run(w->loop);
-    record_flush_fini();
-    return NULL;
-}
-
-static void on_drain(struct post *p)
-{
-    struct worker *w = container_of(p, struct worker, drain);
-
-    http_server_drain(w->serve->server, w->loop);
-}
-
-static void on_stop(struct post *p)
-{
-    struct worker *w = container_of(p, struct worker, stop);
-
-    http_server_stop(w->serve->server, w->loop);
-}
-
-static void workers_make(struct serve *s)
-{
-    s->n_workers = s->config->workers != 0 ? s->config->workers : cpus_allowed();
-    if (s->n_workers > LOOPS_MAX) {
-        s->n_workers = LOOPS_MAX;
-    }
-    s->workers = xcalloc(s->n_workers, sizeof(*s->workers));
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        s->workers[i].serve = s;
-        s->workers[i].loop = loop_new();
-        post_init(&s->workers[i].drain, on_drain);
-        post_init(&s->workers[i].stop, on_stop);
-    }
-}
-
-static void workers_start(struct serve *s)
-{
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        int failed = pthread_create(&s->workers[i].thread, NULL, worker_thread, &s->workers[i]);
-        char name[24];
-
-        assert(failed == 0);
-        snprintf(name, sizeof(name), "worker%u", i);
-        pthread_setname_np(s->workers[i].thread, name);
-    }
-}
-
-/* Requests whose connections were cut still give back what they hold, and blobs that were answered
- * are still recorded. */
-static bool still_busy(const struct serve *s)
-{
-    return registry_live(s->registry) > 0 || flight_settling(s->cache) > 0 ||
-           control_live(s->control) > 0;
-}
-
-static void workers_stop(struct serve *s)
-{
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        loop_post(s->workers[i].loop, &s->workers[i].stop);
-    }
-    for (unsigned look = 0; look < LAST_LOOKS && still_busy(s); look++) {
-        ignore_result(poll(NULL, 0, LAST_LOOK_MS) < 0);
-    }
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        loop_stop(s->workers[i].loop);
-    }
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        pthread_join(s->workers[i].thread, NULL);
-    }
-}
-
-/* --- making -------------------------------------------------------------------------------- */
-
-static int make_store(struct serve *s, struct err *err)
-{
-    s->disk = pool_new("disk", DISK_THREADS);
-    s->store = open_store(s->config, s->disk, &s->rules, err);
-    return s->store == NULL ? -1 : 0;
-}
-
-static int make_upstreams(struct serve *s, struct err *err)
-{
-    size_t n = s->config->n_upstreams;
-    struct upstream_options *options = xcalloc(n, sizeof(*options));
-
-    for (size_t i = 0; i < n; i++) {
-        const struct config_upstream *u = &s->config->upstreams[i];
-
-        options[i] = (struct upstream_options){
-            .name = u->name,
-            .endpoints = (const char *const *)u->endpoints,
-            .endpoint_ns = u->endpoint_ns,
-            .n_endpoints = u->n_endpoints,
-            .user = u->user,
-            .password = u->password,
-            .identity_token = u->identity_token,
-            .ca_file = u->ca_file,
-            .insecure = u->insecure,
-            .trusted_realms = (const char *const *)u->trusted_realms,
-            .n_trusted_realms = u->n_trusted_realms,
-            .redirect_hosts = (const char *const *)u->redirect_hosts,
-            .n_redirect_hosts = u->n_redirect_hosts,
-        };
-    }
-    s->upstreams = upstreams_new(options, n, s->client, err);
-    free(options);
-    if (s->upstreams == NULL) {
-        return -1;
-    }
-    s->upstream_list = xcalloc(n, sizeof(*s->upstream_list));
-    for (size_t i = 0; i < n; i++) {
-        s->upstream_list[i] = upstreams_at(s->upstreams, i);
-    }
-    return 0;
-}
-
-static void make_registry(struct serve *s)
-{
-    struct registry_options options;
-    struct http_server_options server = {on_exchange, on_exchange_ended, s};
-
-    s->cache = cache_new(&s->config->cache, s->store);
-    options = (struct registry_options){
-        .cache = s->cache,
-        .routes = s->routes,
-        .upstreams = s->upstream_list,
-    };
-    s->registry = registry_new(&options);
-    s->control = control_new(&(struct admin){s->store, s->routes});
-    s->server = http_server_new(&server);
-}
-
-static int make_listeners(struct serve *s, struct err *err)
-{
-    struct listen_sink sink = {on_accepted, on_load, s};
-    size_t n = s->config->n_listeners;
-    _cleanup_free_ char *control = xasprintf("unix:%s/control.sock", s->config->data);
-
-    s->listeners = listeners_new(&sink);
-    s->listener_info = xcalloc(n + 1, sizeof(*s->listener_info));
-    for (size_t i = 0; i <= n; i++) {
-        bool is_control = i == n;
-
-        if (listeners_add(s->listeners, is_control ? control : s->config->listeners[i].address,
-                          err) < 0) {
-            return -1;
-        }
-        s->listener_info[i].text = listeners_text(s->listeners, (unsigned)i);
-        s->listener_info[i].role = is_control ? ROLE_ADMIN : (int)s->config->listeners[i].role;
-        s->listener_info[i].push = !is_control && s->config->listeners[i].push;
-        s->n_listeners++;
-    }
-    return 0;
-}
-
-static int serve_make(struct serve *s, struct err *err)
-{
-    s->routes = config_routes(s->config);
-    workers_make(s);
-    if (make_store(s, err) < 0) {
-        return -1;
-    }
-    s->resolver = resolver_new(NAMES_THREADS);
-    s->client = http_client_new(s->resolver);
-    if (make_upstreams(s, err) < 0) {
-        return -1;
-    }
-    make_registry(s);
-    return make_listeners(s, err);
-}
-
-static void serve_free(struct serve *s)
-{
-    listeners_free(s->listeners);
-    http_server_free(s->server);
-    store_quiesce(s->store); /* its writer would go on submitting to a pool that is gone */
-    pool_free(s->disk);
-    store_close(s->store);
-    open_rules_free(&s->rules);
-    registry_free(s->registry);
-    control_free(s->control);
-    cache_free(s->cache);
-    upstreams_free(s->upstreams);
-    http_client_free(s->client);
-    resolver_free(s->resolver);
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        flow_fini(i);
-        loop_free(s->workers[i].loop);
-    }
-    free(s->workers);
-    free(s->upstream_list);
-    free(s->listener_info);
-    free(s->routes);
-    config_free(s->config);
-}
-
-/* --- running ------------------------------------------------------------------------------- */
 
 /* Waits for SIGTERM or SIGINT at `fd`; false where `ms` passed first. */
 static bool wait_signal(int fd, int ms)
@@ -316,32 +28,17 @@ static bool wait_signal(int fd, int ms)
 }
 
 /* Lets what is under way come to its end; a second signal, or limits.drain, ends it. */
-static void serve_drain(struct serve *s, int signals)
+static void serve_drain(struct engine *e, int signals)
 {
     uint64_t waited = 0;
 
-    log_event(LOG_INFO, "serve.drain", "stopping: waiting for %u connections",
-              http_server_connections(s->server));
-    listeners_stop(s->listeners);
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        loop_post(s->workers[i].loop, &s->workers[i].drain);
-    }
-    while (waited < limits.drain && http_server_connections(s->server) > 0) {
+    engine_drain(e);
+    while (waited < limits.drain && engine_connections(e) > 0) {
         if (wait_signal(signals, DRAIN_LOOK_MS)) {
             log_event(LOG_WARN, "serve.stop", "second signal: transfers under way are cut");
             return;
         }
         waited += DRAIN_LOOK_MS;
-    }
-}
-
-static void raise_descriptors(void)
-{
-    struct rlimit r;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        ignore_result(setrlimit(RLIMIT_NOFILE, &r) < 0);
     }
 }
 
@@ -358,55 +55,43 @@ static int signals_open(void)
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
 
-static void serve_loop(struct serve *s, int signals)
+static void serve_loop(struct engine *e, int signals)
 {
-    workers_start(s);
-    listeners_start(s->listeners, s->n_workers);
-    banner_print(s->config, s->store, s->listener_info, s->n_listeners);
+    const struct http_listener *listeners;
+    unsigned n;
+
+    engine_start(e);
+    listeners = engine_listeners(e, &n);
+    banner_print(engine_config(e), engine_store(e), listeners, n);
     while (!wait_signal(signals, -1)) {
     }
-    serve_drain(s, signals);
-    workers_stop(s);
+    serve_drain(e, signals);
+    engine_stop(e);
     log_event(LOG_INFO, "serve.stopped", "stopped");
-}
-
-/* The control socket's address is absolute, so the data directory's must be. */
-static void data_absolute(struct config *c)
-{
-    _cleanup_free_ char *cwd = getcwd(NULL, 0);
-    char *whole;
-
-    if (c->data[0] != '/' && cwd != NULL) {
-        whole = xasprintf("%s/%s", cwd, c->data);
-        free(c->data);
-        c->data = whole;
-    }
 }
 
 int serve_run(const struct flags *flags)
 {
-    struct serve s = {0};
     struct err err = {0};
+    struct config *config = config_read(&flags->config, &err);
+    struct engine *e;
     int signals;
     int status = 0;
 
-    s.config = config_read(&flags->config, &err);
-    if (s.config == NULL) {
+    if (config == NULL) {
         fprintf(stderr, "larder: %s\n", err.text);
         return 2;
     }
-    data_absolute(s.config);
-    log_setup(s.config->log_level, s.config->log_json);
-    limits = s.config->limits;
-    raise_descriptors();
+    log_setup(config->log_level, config->log_json);
     signals = signals_open();
-    if (serve_make(&s, &err) < 0) {
+    e = engine_new(config, false, &err);
+    if (e == NULL) {
         fprintf(stderr, "larder: %s\n", err.text);
         status = 1;
     } else {
-        serve_loop(&s, signals);
+        serve_loop(e, signals);
     }
-    serve_free(&s);
+    engine_free(e);
     close(signals);
     return status;
 }

@@ -1,0 +1,37 @@
+/*
+ * cli/engine.h - everything that serves: store, upstreams, cache, registry, loops, listeners.
+ *
+ * `larder serve` runs one until a signal comes; a command that needs more than the store, where no
+ * server runs, has one of its own that listens on the control socket alone. One a process. Main
+ * thread.
+ */
+#ifndef CLI_ENGINE_H
+#define CLI_ENGINE_H
+
+#include "cli/config.h"
+#include "http/server.h"
+
+struct engine;
+
+/* Opens the store and binds the addresses, the control socket among them; `config` is the engine's
+ * from here, and its limits are in force. `alone`: no listener of the configuration is bound. NULL:
+ * *err says why. */
+struct engine *engine_new(struct config *config, bool alone, struct err *err) MUST_CHECK;
+/* After engine_stop(), or where it was never started. NULL is accepted. */
+void engine_free(struct engine *e);
+
+/* Starts the loops, and accepts connections. */
+void engine_start(struct engine *e);
+/* Accepts none any more; those that are open end after their exchange. */
+void engine_drain(struct engine *e);
+/* Connections that are open. */
+unsigned engine_connections(const struct engine *e);
+/* Cuts what is left of them, and ends the loops. */
+void engine_stop(struct engine *e);
+
+/* What it is made of; borrowed. */
+const struct config *engine_config(const struct engine *e);
+const struct store *engine_store(const struct engine *e);
+const struct http_listener *engine_listeners(const struct engine *e, unsigned *ret_n);
+
+#endif
