@@ -1,11 +1,14 @@
 /*
  * registry/hosted_get.c - GET and HEAD of manifests and blobs of hosted repositories.
  *
- *   look --here and a member-------------------------> (manifest_get.c, blob_get.c: serve)
+ *   look --here and a member-----------------------------> (manifest_get.c, blob_get.c: serve)
+ *     '--HEAD of a blob that retention may be after--> renew --still a member--> serve
  *     '--HEAD of a blob that the pusher may read in a mirrored repository--> 200, leased
  *     '--else--> 404
  */
+#include "base/clock.h"
 #include "base/counter.h"
+#include "base/limits.h"
 #include "oci/manifest.h"
 #include "registry/access.h"
 #include "registry/reach.h"
@@ -33,6 +36,7 @@ static bool look(struct request *q, struct index_read *r, uint64_t repo, const s
     q->size = blob.size;
     q->kind = member.kind;
     q->proved = true;
+    q->age = clock_wall_s() - member.proved; /* since anyone asked */
     q->from = FROM_HIT;
     snprintf(q->media_type, sizeof(q->media_type), "%s",
              q->route.kind == ROUTE_MANIFEST ? member.media_type : "application/octet-stream");
@@ -67,6 +71,7 @@ static bool find_manifest(struct request *q)
                 look(q, r, repo, &tag.digest);
     }
     index_read_end(r);
+    q->age = 0;
     return found && q->kind == CHILD_MANIFEST;
 }
 
@@ -88,6 +93,9 @@ void hosted_manifest_get(struct request *q)
 }
 
 /* --- blobs --------------------------------------------------------------------------------- */
+
+STEP(renew);
+STEP(renewing);
 
 static bool find_blob(struct request *q)
 {
@@ -128,17 +136,59 @@ static bool lease(struct request *q)
     return true;
 }
 
+/* Whoever asks by HEAD means to name it, so it stays from now on. One that nobody asked for in a
+ * long time may be going at this very moment: that is settled before the answer. */
+static void renew_apply(struct index_write *w, struct index_txn *t)
+{
+    struct request *q = container_of(w, struct request, write);
+
+    q->proved = hosted_renew_blob(t, q->route.name, &q->digest);
+}
+
+static void on_renewed(struct index_write *w)
+{
+    struct request *q = container_of(w, struct request, write);
+
+    q->written = true;
+    op_wake(&q->op);
+}
+
+static const struct step *step_renew(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    q->write = (struct index_write){.apply = renew_apply, .done = on_renewed};
+    index_write_submit(store_of(q), q->loop, &q->write);
+    return &S_renewing;
+}
+
+static const struct step *step_renewing(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (!q->written) {
+        return STEP_WAIT;
+    }
+    if (q->write.failed) {
+        return op_fail_with(op, &q->write.err);
+    }
+    return q->proved ? &REQUEST_STEP_SERVE
+                     : op_fail(op, ERR_BLOB_UNKNOWN, "%s@%s is not here", q->route.name,
+                               q->route.reference);
+}
+
+static bool may_be_going(const struct request *q)
+{
+    return q->x->head.method == HTTP_HEAD && q->age >= (int64_t)(limits.retain_grace / 2000);
+}
+
 void hosted_blob_get(struct request *q)
 {
-    bool head = q->x->head.method == HTTP_HEAD;
-
     if (find_blob(q)) {
-        if (head) {
-            /* Whoever asks means to name it: it stays, from now on. */
-            ignore_result(!store_lease(store_of(q), &q->digest));
-            hosted_touch_blob(store_of(q), q->route.name, &q->digest);
-        }
-        request_start(q, &REQUEST_STEP_SERVE);
+        const struct step *first = may_be_going(q) ? &S_renew : &REQUEST_STEP_SERVE;
+
+        q->age = 0;
+        request_start(q, first);
     } else if (lease(q)) {
         reply_size(q);
     } else {

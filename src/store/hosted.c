@@ -44,6 +44,19 @@ void hosted_put_blob(struct index_txn *t, const char *repo, const struct digest 
     put_member(t, id, d, size, CHILD_BLOB, "");
 }
 
+bool hosted_renew_blob(struct index_txn *t, const char *repo, const struct digest *d)
+{
+    uint64_t id = index_put_repo(t, REPO_HOSTED, repo);
+    struct member_record m;
+
+    if (index_txn_get_member(t, id, d, &m) != INDEX_FOUND) {
+        return false;
+    }
+    m.proved = clock_wall_s();
+    index_put_member(t, id, d, &m);
+    return true;
+}
+
 /* --- manifests ----------------------------------------------------------------------------- */
 
 /* Whether the child is a member and here; one that may be taken becomes one. */

@@ -42,6 +42,10 @@ void hosted_put_blob(struct index_txn *t, const char *repo, const struct digest 
 void hosted_put_manifest(struct index_txn *t, const char *repo, const struct hosted_manifest *m,
                          size_t *ret_missing);
 
+/* Somebody asks for a member and means to name it: from now on its grace counts anew. False: it is
+ * none. */
+bool hosted_renew_blob(struct index_txn *t, const char *repo, const struct digest *d);
+
 /* Sets a tag; what it meant before stays in its history, and the manifest that it named stays. */
 void hosted_put_tag(struct index_txn *t, uint64_t repo, const char *tag, const struct digest *d);
 
