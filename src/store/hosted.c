@@ -333,16 +333,13 @@ static void touched_apply(struct index_write *w, struct index_txn *t)
     }
 }
 
-static void touch(struct store *s, const char *repo, const char *tag, const struct digest *d)
+static void touch(struct store *s, const char *repo, const char *tag, struct digest d)
 {
     struct touched *t = xnew(struct touched);
 
     t->repo = xstrdup(repo);
-    if (tag != NULL) {
-        snprintf(t->tag, sizeof(t->tag), "%s", tag);
-    } else {
-        t->digest = *d;
-    }
+    snprintf(t->tag, sizeof(t->tag), "%s", tag);
+    t->digest = d;
     t->write = (struct index_write){.apply = touched_apply, .done = touched_done, .lazy = true};
     index_write_submit(s, NULL, &t->write);
 }
@@ -361,7 +358,7 @@ void hosted_touch_tag(struct store *s, const char *repo, const char *tag)
           index_get_tag(r, id, TAG_TAG, tag, &value) == INDEX_FOUND && is_old(value.checked);
     index_read_end(r);
     if (old) {
-        touch(s, repo, tag, NULL);
+        touch(s, repo, tag, (struct digest){0});
     }
 }
 
@@ -379,6 +376,6 @@ void hosted_touch_blob(struct store *s, const char *repo, const struct digest *d
           index_get_member(r, id, d, &member) == INDEX_FOUND && is_old(member.proved);
     index_read_end(r);
     if (old) {
-        touch(s, repo, NULL, d);
+        touch(s, repo, "", *d);
     }
 }
