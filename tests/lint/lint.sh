@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.." || exit 1
 : "${B:=build/release}"
 sources=$(find src tests -name '*.c' | sort)
 headers=$(find src tests -name '*.h' | sort)
-scripts=$(grep -rlIE '^#!/bin/sh' .ci docker tests 2>/dev/null | sort)
+scripts=$(grep -rlIE '^#!/bin/sh' .ci config docker tests 2>/dev/null | sort)
 pythons=$({ find tests -name '*.py'; grep -rlIE '^#!.*python3$' tests; } | sort -u)
 
 # Runs the command once for each line of stdin, as many at once as there are CPUs; {} is the line.
