@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds stages of a Dockerfile by buildah, with the layers of all builds in a cache, and pushes them.
+# Builds stages of a Dockerfile by buildah, with the layers of all builds in a cache, and pushes
+# them.
 #
 #     buildah-stages.sh IMAGE CACHE CONTEXT STAGE...
 #

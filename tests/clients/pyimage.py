@@ -2,12 +2,11 @@
 
 It takes a second to make, and no network.
 """
-import glob
 import os
 import re
 import sysconfig
 
-from images import BUSYBOX, Layer, image_of, layer_of
+from images import BUSYBOX, image_of, layer_of
 
 PROGRAM = "/usr/bin/python3"
 # What no small program needs; the tests are most of it.
