@@ -60,7 +60,7 @@ static void checkpoint_run(struct job *job)
 {
     struct flight *f = container_of(job, struct flight, checkpoint.job);
 
-    if (fdatasync(f->ingest.fd) < 0) {
+    if (ingest_sync(&f->ingest) < 0) {
         f->checkpoint.partial.stored = 0;
     }
 }
@@ -70,7 +70,7 @@ static void checkpoint_synced(struct job *job)
     struct flight *f = container_of(job, struct flight, checkpoint.job);
 
     if (f->checkpoint.partial.stored == 0) {
-        checkpoint_end(f); /* the write after it will tell; nothing is noted */
+        checkpoint_end(f); /* the write or commit after it will tell; nothing is noted */
         return;
     }
     f->checkpoint.write =

@@ -84,7 +84,7 @@ static void end_session(struct upload_push *p, bool drop)
     if (u == NULL) {
         return;
     }
-    if (drop || p->single) {
+    if (drop || p->single || upload_is_lost(u)) {
         upload_drop(u);
     } else {
         upload_leave(u);
@@ -392,6 +392,11 @@ static const struct step *step_checkpointing(struct op *op)
 
     if (q->upload->syncing) {
         return STEP_WAIT;
+    }
+    if (upload_is_lost(q->upload->upload)) {
+        err_set(&q->upload->err, ERR_STORE,
+                "the disk lost bytes of this upload: it is to be begun anew");
+        return &S_stop;
     }
     if (q->x->gone) {
         return &S_stop;

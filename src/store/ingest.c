@@ -259,14 +259,39 @@ static int write_back(int fd, uint64_t offset, size_t n)
                           SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
+static int spoil(struct ingest *in)
+{
+    atomic_store(&in->spoilt, true);
+    return -1;
+}
+
+/* Pages whose write failed count as clean: the next sync would succeed without them. */
+static bool is_spoilt(const struct ingest *in)
+{
+    return atomic_load(&in->spoilt) && ((errno = EIO), true);
+}
+
+int ingest_sync(struct ingest *in)
+{
+    if (is_spoilt(in)) {
+        return -1;
+    }
+    return FAULT_IO("ingest.fsync") || fdatasync(in->fd) < 0 ? spoil(in) : 0;
+}
+
 int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset, struct err *err)
 {
     if (grow(in, offset + n, err) < 0) {
         return -1;
     }
-    if (FAULT_IO("ingest.write") || file_pwrite_all(in->fd, p, n, offset) < 0 ||
-        write_back(in->fd, offset, n) < 0) {
+    if (is_spoilt(in) || FAULT_IO("ingest.write") || file_pwrite_all(in->fd, p, n, offset) < 0) {
         return ingest_error(in, errno, "writing", err);
+    }
+    if (write_back(in->fd, offset, n) < 0) {
+        int error = errno;
+
+        spoil(in);
+        return ingest_error(in, error, "writing", err);
     }
     if (!in->allocated) {
         atomic_fetch_add(&in->backed, n);
@@ -281,6 +306,7 @@ int ingest_restart(struct ingest *in, struct err *err)
     if (ftruncate(in->fd, 0) < 0) {
         return ingest_error(in, errno, "emptying", err);
     }
+    atomic_store(&in->spoilt, false);
     budget_release(in->store->budget, 0, atomic_load(&in->backed));
     atomic_store(&in->backed, 0);
     in->allocated = false;
@@ -306,7 +332,7 @@ static bool is_here_already(const struct ingest *in, uint64_t size)
 
 static int commit_file(struct ingest *in, bool sync, struct err *err)
 {
-    if (sync && (FAULT_IO("ingest.fsync") || fdatasync(in->fd) < 0)) {
+    if (sync ? ingest_sync(in) < 0 : is_spoilt(in)) {
         return ingest_error(in, errno, "syncing", err);
     }
     if (tree_take(&in->store->tree, in->name, &in->digest) < 0) {
@@ -367,8 +393,8 @@ int ingest_keep(struct ingest *in, struct partial_record *p, struct err *err)
     if (in->claim == NULL || in->fd < 0 || p->stored == 0) {
         return err_set(err, ERR_STORE, "this part of a blob cannot be kept");
     }
-    if (ftruncate(in->fd, (off_t)p->stored) < 0 || FAULT_IO("ingest.fsync") ||
-        fdatasync(in->fd) < 0 || fsync(in->store->tree.ingest) < 0) {
+    if (ftruncate(in->fd, (off_t)p->stored) < 0 || ingest_sync(in) < 0 ||
+        fsync(in->store->tree.ingest) < 0) {
         return ingest_error(in, errno, "keeping a part of", err);
     }
     p->touched = clock_wall_s();

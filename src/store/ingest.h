@@ -35,6 +35,7 @@ struct ingest {
     bool gated;              /* between its rename and its record: store/gate.h */
     bool was_here;           /* a commit found the same blob, synced: that one stays */
     bool allocated;          /* the disk has set `reserved` bytes aside */
+    atomic_bool spoilt;      /* the disk lost some of what was written */
     _Atomic uint64_t grown;  /* reserved besides, where more came than was said */
     _Atomic uint64_t backed; /* of all that is reserved, bytes that the disk has set aside */
 };
@@ -54,6 +55,10 @@ int ingest_open_named(struct ingest *in, struct store *s, const char *name, uint
  * beyond the size that was said. -1: ERR_NO_SPACE, ERR_STORE. */
 int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset,
                  struct err *err) MUST_CHECK;
+/* Puts on disk what was written; beside a write, too. -1, with errno: the disk has lost some of it,
+ * and says so once only, so from then on writes, syncs, commit and keep fail. The same holds where
+ * a write-back fails. */
+int ingest_sync(struct ingest *in) MUST_CHECK;
 /* Empties the file: the download starts over. */
 int ingest_restart(struct ingest *in, struct err *err) MUST_CHECK;
 /* The bytes are the digest: moves the file to blobs/, size cut to `size`; with `sync`, on disk

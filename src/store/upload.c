@@ -368,9 +368,14 @@ bool upload_mark(const struct upload *u, bool end, struct upload_mark *ret)
     return true;
 }
 
+bool upload_is_lost(const struct upload *u)
+{
+    return atomic_load(&u->ingest.spoilt);
+}
+
 void upload_sync(struct upload *u, const struct upload_mark *mark)
 {
-    if (fdatasync(u->ingest.fd) < 0 || (u->synced == 0 && fsync(u->store->tree.ingest) < 0)) {
+    if (ingest_sync(&u->ingest) < 0 || (u->synced == 0 && fsync(u->store->tree.ingest) < 0)) {
         count(store_errors);
         log_event(LOG_ERROR, "upload.sync", "%s: upload %s cannot be put on disk: %s",
                   u->store->dir, u->id, strerror(errno));
@@ -590,7 +595,7 @@ uint64_t uploads_tick(struct uploads *all, uint64_t now)
 
 static bool is_safe(struct upload *u)
 {
-    return u->synced == u->offset || (u->ingest.fd >= 0 && fdatasync(u->ingest.fd) == 0);
+    return u->synced == u->offset || (u->ingest.fd >= 0 && ingest_sync(&u->ingest) == 0);
 }
 
 /* Idle ones end here as they would have later; their files go with the store's last sweep. */

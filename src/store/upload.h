@@ -82,6 +82,9 @@ void upload_wrote(struct upload *u, size_t n, const struct sha *sha);
  * of a request. */
 bool upload_mark(const struct upload *u, bool end, struct upload_mark *ret) MUST_CHECK;
 
+/* Whether the disk lost some of the bytes: nobody can go on with it, so the claimer drops it. */
+bool upload_is_lost(const struct upload *u) MUST_CHECK;
+
 /* By the claimer, on a pool thread, which may block. */
 
 /* Appends, but for upload_wrote(). -1: ERR_NO_SPACE, ERR_STORE; what was there before still counts.

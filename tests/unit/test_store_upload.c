@@ -5,13 +5,39 @@
 #include "base/limits.h"
 #include "store/upload.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define SIZE ((size_t)(3u << 20))
 
 static struct err err;
 static struct store *s;
 static unsigned char *bytes;
+
+/* A disk that loses what is on its way to it: says so once, as the kernel does. */
+static atomic_bool sync_fails;
+
+int fdatasync(int fd)
+{
+    if (atomic_exchange(&sync_fails, false)) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static atomic_bool write_back_fails;
+
+int sync_file_range(int fd, off64_t from, off64_t n, unsigned flags)
+{
+    if (atomic_exchange(&write_back_fails, false)) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_sync_file_range, fd, from, n, flags);
+}
 
 /* What a request does with the bytes that came. */
 static int add(struct upload *u, size_t n)
@@ -100,6 +126,41 @@ static void test_wrong_digest_leaves_it(void)
     CHECK_INT(change(s, record, u, &err), 0);
     upload_finish(u);
     CHECK(is_member("stage/a", &right));
+}
+
+/* What the disk lost is not in the blob: the bytes were hashed on their way, so nothing else would
+ * tell. */
+static void test_a_lost_write(bool by_sync)
+{
+    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    struct digest d = {.alg = DIGEST_SHA256};
+    struct upload_mark mark;
+    char id[UPLOAD_ID_SIZE];
+    size_t more = by_sync ? 1000 : 8u << 20; /* write-back begins there */
+
+    memcpy(id, u->id, sizeof(id));
+    CHECK_INT(add(u, 2u << 20), 0);
+    atomic_store(by_sync ? &sync_fails : &write_back_fails, true);
+    CHECK(upload_mark(u, true, &mark));
+    if (by_sync) {
+        upload_sync(u, &mark);
+        CHECK_INT(u->synced, 0);
+    } else {
+        _cleanup_free_ unsigned char *zeros = xcalloc(more, 1);
+
+        CHECK_INT(upload_write(u, zeros, more, &err), -1);
+    }
+    CHECK(!atomic_load(&sync_fails) && !atomic_load(&write_back_fails));
+    CHECK(upload_is_lost(u));
+    CHECK_INT(add(u, 1000), -1);
+    sha_of(SHA_256, bytes, 2u << 20, d.bytes);
+    CHECK_INT(upload_commit(u, &d, &err), -1);
+    CHECK_INT(err.code, ERR_STORE);
+    upload_drop(u);
+    store_quiesce(s);
+    CHECK(!session_has_file(id));
+    store_close(s);
+    s = store_dir_open();
 }
 
 static void test_claims(void)
@@ -226,6 +287,8 @@ int main(void)
     test_a_blob(SHA_512, DIGEST_SHA512, 4096);
     test_a_blob(SHA_256, DIGEST_SHA256, 0);
     test_wrong_digest_leaves_it();
+    test_a_lost_write(true);
+    test_a_lost_write(false);
     test_claims();
     test_a_clean_stop();
     test_marks();
