@@ -13,7 +13,7 @@ struct passage {
     struct map_node node;
     struct list in_all;
     struct digest digest;
-    unsigned inside;  /* who put the blob there */
+    unsigned inside;  /* who put the blob there; one, until the end */
     unsigned waiting; /* to do so */
     bool shut;        /* it is being removed */
 };
@@ -21,6 +21,7 @@ struct passage {
 struct gate {
     pthread_mutex_t lock;
     pthread_cond_t opened;
+    bool ended;
     struct map map;
     struct list all;
 };
@@ -96,7 +97,7 @@ void gate_enter(struct gate *g, const struct digest *d)
     pthread_mutex_lock(&g->lock);
     p = make(g, d);
     p->waiting++;
-    while (p->shut) {
+    while ((p->shut || p->inside > 0) && !g->ended) {
         pthread_cond_wait(&g->opened, &g->lock);
     }
     p->waiting--;
@@ -112,6 +113,9 @@ void gate_leave(struct gate *g, const struct digest *d)
     p = find(g, d);
     assert(p != NULL && p->inside > 0);
     p->inside--;
+    if (p->waiting > 0) {
+        pthread_cond_broadcast(&g->opened);
+    }
     drop_if_unused(g, p);
     pthread_mutex_unlock(&g->lock);
 }
@@ -140,5 +144,13 @@ void gate_open(struct gate *g, const struct digest *d)
     p->shut = false;
     pthread_cond_broadcast(&g->opened);
     drop_if_unused(g, p);
+    pthread_mutex_unlock(&g->lock);
+}
+
+void gate_end(struct gate *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->ended = true;
+    pthread_cond_broadcast(&g->opened);
     pthread_mutex_unlock(&g->lock);
 }

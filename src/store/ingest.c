@@ -332,9 +332,6 @@ static bool is_here_already(const struct ingest *in, uint64_t size)
 
 static int commit_file(struct ingest *in, bool sync, struct err *err)
 {
-    if (sync ? ingest_sync(in) < 0 : is_spoilt(in)) {
-        return ingest_error(in, errno, "syncing", err);
-    }
     if (tree_take(&in->store->tree, in->name, &in->digest) < 0) {
         return ingest_error(in, errno, "moving", err);
     }
@@ -348,9 +345,18 @@ static int commit_file(struct ingest *in, bool sync, struct err *err)
     return 0;
 }
 
-static int place_file(struct ingest *in, uint64_t size, bool sync, struct err *err)
+static int sync_or_fail(struct ingest *in, struct err *err)
+{
+    return ingest_sync(in) < 0 ? ingest_error(in, errno, "syncing", err) : 0;
+}
+
+/* Within the gate. */
+static int place_file(struct ingest *in, uint64_t size, bool sync, bool synced, struct err *err)
 {
     in->was_here = is_here_already(in, size);
+    if (!in->was_here && sync && !synced && sync_or_fail(in, err) < 0) {
+        return -1;
+    }
     if (!in->was_here) {
         return commit_file(in, sync, err);
     }
@@ -361,12 +367,17 @@ static int place_file(struct ingest *in, uint64_t size, bool sync, struct err *e
 
 int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
 {
-    if (ftruncate(in->fd, (off_t)size) < 0) {
+    bool synced = sync && !is_here_already(in, size); /* others would wait for it at the gate */
+
+    if (is_spoilt(in) || ftruncate(in->fd, (off_t)size) < 0) {
         return ingest_error(in, errno, "cutting", err);
+    }
+    if (synced && sync_or_fail(in, err) < 0) {
+        return -1;
     }
     gate_enter(in->store->gate, &in->digest);
     in->gated = true;
-    if (place_file(in, size, sync, err) < 0) {
+    if (place_file(in, size, sync, synced, err) < 0) {
         ingest_recorded(in);
         return -1;
     }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "store/adopt.h"
 #include "store/boot.h"
+#include "store/gate.h"
 #include "store/lock.h"
 #include "store/parts.h"
 #include "store/recover.h"
@@ -91,6 +92,7 @@ void store_quiesce(struct store *s)
     }
     pthread_mutex_lock(&s->jobs_lock);
     atomic_store(&s->closing, true);
+    gate_end(s->gate);
     while (s->jobs > 0) {
         pthread_cond_wait(&s->jobs_none, &s->jobs_lock);
     }
