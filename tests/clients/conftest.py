@@ -15,6 +15,9 @@ from place import Failed, Place  # noqa: E402
 from server import Larder  # noqa: E402
 from upstream import PORTS, Upstream  # noqa: E402
 
+# What is built there brings tests of its own.
+collect_ignore = ["python"]
+
 
 @pytest.fixture(scope="session")
 def place():

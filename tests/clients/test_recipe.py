@@ -97,8 +97,8 @@ def buildah_stages(buildah, application):
 
 
 def ran(said):
-    """The RUN steps of buildah that came from no cache. (What a COPY from another stage came from is
-    told once that stage is there.)"""
+    """The RUN steps of buildah that came from no cache. (Of a COPY from another stage that is told
+    once that stage is there.)"""
     anew, lines = [], said.splitlines()
     for line, after in zip(lines, lines[1:]):
         begun = re.match(r"(?:\[\d+/\d+\] )?STEP \d+/\d+: (RUN .*)", line)
