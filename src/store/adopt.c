@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "store/gate.h"
 #include "store/writer.h"
 
 #include <errno.h>
@@ -60,20 +61,35 @@ static bool find_orphan(void *arg, const struct digest *d, const char *path)
     struct stat st;
 
     o->seen++;
-    if (index_get_blob(o->read, d, &b) != INDEX_ABSENT ||
-        fstatat(o->store->tree.blobs, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-        (!o->all && !is_older(&st.st_ctim, &o->store->opened))) {
+    if (index_get_blob(o->read, d, &b) != INDEX_ABSENT) {
         return true;
     }
     if (o->n == ADOPT_MAX) {
         o->more = true;
         return false;
     }
+    if (!gate_shut(o->store->gate, d)) {
+        return true; /* somebody puts it there, or removes it */
+    }
+    if (fstatat(o->store->tree.blobs, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+        (!o->all && !is_older(&st.st_ctim, &o->store->opened))) {
+        gate_open(o->store->gate, d);
+        return true;
+    }
     o->found[o->n++] = (struct orphan){*d, (uint64_t)st.st_size, st.st_mtime};
     return true;
 }
 
-/* Nobody knows whether they are whole: they are hashed before they are first served. */
+static void open_gates(struct orphans *o)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        gate_open(o->store->gate, &o->found[i].digest);
+    }
+}
+
+/* Nobody knows whether they are whole: they are hashed before they are first served. What a killed
+ * push or pull left goes again after the grace time where no repository comes to hold it; where the
+ * index was lost, it is what held them that nobody knows. */
 static void adopt_apply(struct index_write *w, struct index_txn *t)
 {
     struct orphans *o = container_of(w, struct orphans, write);
@@ -91,7 +107,7 @@ static void adopt_apply(struct index_write *w, struct index_txn *t)
             .size = one->size,
             .created = one->created,
             .used = now,
-            .class = BLOB_OTHER,
+            .class = o->all ? BLOB_OTHER : BLOB_LAYER,
         };
         index_txn_put_blob(t, &one->digest, &b);
         o->adopted++;
@@ -124,6 +140,7 @@ static int64_t folder_adopt(struct store *s, unsigned folder, bool all, uint64_t
             rc = writer_wait(s, &o->write, &err);
             adopted += rc == 0 ? (int64_t)o->adopted : 0;
         }
+        open_gates(o);
     } while (rc == 0 && o->more);
     *seen += o->seen;
     free(o);
