@@ -114,6 +114,7 @@ class Pushed:
     def __init__(self, larder, repository, reference):
         self.digest, self.media_type, body = larder.part(repository, "manifests", reference)
         self.parts, self.blobs, self.diff_ids = {self.digest: len(body)}, {}, []
+        self.layers = set()
         manifest = json.loads(body)
         self.children = [Pushed(larder, repository, child["digest"])
                          for child in manifest.get("manifests", [])]
@@ -125,6 +126,8 @@ class Pushed:
             self.blobs[blob["digest"]] = len(content)
             if blob is manifest["config"]:
                 self.diff_ids = json.loads(content)["rootfs"]["diff_ids"]
+            else:
+                self.layers.add(blob["digest"])
         self.parts.update(self.blobs)
 
 
