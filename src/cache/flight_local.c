@@ -135,7 +135,7 @@ static void quarantine_run(struct job *job)
 {
     struct flight *f = container_of(job, struct flight, job);
 
-    store_quarantine(f->cache->store, &f->digest);
+    store_quarantine(f->cache->store, &f->digest, f->fd);
 }
 
 static void on_quarantined(struct job *job)

@@ -140,7 +140,7 @@ static void load_list(struct request *q)
     }
     sha_of((enum sha_alg)found.alg, bytes, (size_t)got, found.bytes);
     if (!digest_equal(&found, &q->digest)) {
-        store_quarantine(s, &q->digest);
+        store_quarantine(s, &q->digest, fd);
         err_set(&q->reader.err, ERR_UNAVAILABLE, "the list in the store is damaged; try again");
         return;
     }

@@ -3,9 +3,11 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "store/claim.h"
+#include "store/gate.h"
 #include "store/writer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -23,7 +25,21 @@ static void forget_apply(struct index_write *w, struct index_txn *t)
     index_del_blob(t, &container_of(w, struct forgotten, write)->digest);
 }
 
-void store_forget(struct store *s, const struct digest *d, bool quarantine)
+/* Whether the blob is still the file that is open there: a push or a flight may have put another in
+ * its place. */
+static bool is_file_of(struct store *s, const struct digest *d, int fd)
+{
+    char path[TREE_PATH_MAX];
+    struct stat now;
+    struct stat st;
+
+    return fstat(fd, &st) == 0 &&
+           fstatat(s->tree.blobs, tree_path(d, path), &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+           now.st_ino == st.st_ino && now.st_dev == st.st_dev;
+}
+
+/* Within the gate. */
+static void forget(struct store *s, const struct digest *d, bool quarantine)
 {
     struct forgotten f = {.digest = *d, .write = {.apply = forget_apply}};
     char text[DIGEST_TEXT_MAX];
@@ -45,9 +61,20 @@ void store_forget(struct store *s, const struct digest *d, bool quarantine)
     }
 }
 
-void store_quarantine(struct store *s, const struct digest *d)
+void store_forget(struct store *s, const struct digest *d, int fd, bool quarantine)
 {
-    store_forget(s, d, true);
+    if (!gate_close(s->gate, d)) {
+        return; /* the store closes, and somebody was at it */
+    }
+    if (is_file_of(s, d, fd)) {
+        forget(s, d, quarantine);
+    }
+    gate_open(s->gate, d);
+}
+
+void store_quarantine(struct store *s, const struct digest *d, int fd)
+{
+    store_forget(s, d, fd, true);
 }
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -72,9 +99,9 @@ static void misfit_apply(struct index_write *w, struct index_txn *t)
     }
 }
 
-static void misfit_run(struct job *job)
+/* Within the gate. */
+static void misfit_forget(struct misfit *m)
 {
-    struct misfit *m = container_of(job, struct misfit, job);
     char text[DIGEST_TEXT_MAX];
     int64_t size = tree_size(&m->store->tree, &m->digest);
     struct err err;
@@ -95,6 +122,16 @@ static void misfit_run(struct job *job)
     if (writer_wait(m->store, &m->write, &err) < 0) {
         log_event(LOG_ERROR, "index.refused", "%s: cannot be forgotten: %s",
                   digest_text(&m->digest, text), err.text);
+    }
+}
+
+static void misfit_run(struct job *job)
+{
+    struct misfit *m = container_of(job, struct misfit, job);
+
+    if (gate_close(m->store->gate, &m->digest)) {
+        misfit_forget(m);
+        gate_open(m->store->gate, &m->digest);
     }
 }
 

@@ -14,7 +14,7 @@ struct passage {
     struct list in_all;
     struct digest digest;
     unsigned inside;  /* who put the blob there; one, until the end */
-    unsigned waiting; /* to do so */
+    unsigned waiting; /* to do so, or to remove it */
     bool shut;        /* it is being removed */
 };
 
@@ -128,6 +128,25 @@ bool gate_shut(struct gate *g, const struct digest *d)
     pthread_mutex_lock(&g->lock);
     p = make(g, d);
     shut = p->inside == 0 && p->waiting == 0 && !p->shut;
+    p->shut = p->shut || shut;
+    drop_if_unused(g, p);
+    pthread_mutex_unlock(&g->lock);
+    return shut;
+}
+
+bool gate_close(struct gate *g, const struct digest *d)
+{
+    struct passage *p;
+    bool shut;
+
+    pthread_mutex_lock(&g->lock);
+    p = make(g, d);
+    p->waiting++;
+    while ((p->shut || p->inside > 0) && !g->ended) {
+        pthread_cond_wait(&g->opened, &g->lock);
+    }
+    p->waiting--;
+    shut = p->inside == 0 && !p->shut;
     p->shut = p->shut || shut;
     drop_if_unused(g, p);
     pthread_mutex_unlock(&g->lock);

@@ -24,6 +24,8 @@ void gate_leave(struct gate *g, const struct digest *d);
 
 /* Before the record is removed; false: somebody is putting it there. */
 bool gate_shut(struct gate *g, const struct digest *d) MUST_CHECK;
+/* The same, but waits for those who are there; false: it is the end. Blocks; not on a loop. */
+bool gate_close(struct gate *g, const struct digest *d) MUST_CHECK;
 /* Once the file is gone, or stays. */
 void gate_open(struct gate *g, const struct digest *d);
 

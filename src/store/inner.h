@@ -92,9 +92,10 @@ bool store_job_start(struct store *s, struct store_job *job);
 /* What is due in the background; when to call again (clock_mono_ms). Writer thread; no I/O. */
 uint64_t store_tick(struct store *s, uint64_t now);
 
-/* Removes the record of a blob whose file is missing, wrong or not readable, and then the file:
- * to quarantine or for good. Blocks until the index has it; no loop thread, no writer thread. */
-void store_forget(struct store *s, const struct digest *d, bool quarantine);
+/* Removes the record of a blob whose file, which is open as fd, is wrong or not readable, and then
+ * the file: to quarantine or for good. Nothing goes where another file is in its place by now.
+ * Blocks until the index has it; no loop thread, no writer thread. */
+void store_forget(struct store *s, const struct digest *d, int fd, bool quarantine);
 
 /* The record as it is, without what index_put_blob() adds. */
 void index_txn_put_blob(struct index_txn *t, const struct digest *d, const struct blob_record *b);

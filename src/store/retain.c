@@ -385,8 +385,8 @@ static int run_repos(struct run *run)
 
 /* --- leftovers ----------------------------------------------------------------------------- */
 
-/* Bytes that lost their last holder when nobody could remove them, or never had one: a crash, a push
- * beside it. What was adopted after a loss of the index has none either, and stays. */
+/* Bytes that lost their last holder when nobody could remove them, or never had one: a crash, a
+ * push beside it. What was adopted after a loss of the index has none either, and stays. */
 struct leftovers {
     struct judge judge;
     int64_t before;

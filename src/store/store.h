@@ -72,7 +72,8 @@ void store_sync_blobs(struct store *s, const struct digest *d, size_t n);
 bool store_lease(struct store *s, const struct digest *d) MUST_CHECK;
 /* They were hashed again and are right: the record will say so. Any thread; nobody waits. */
 void store_mark_verified(struct store *s, const struct digest *d);
-/* They are wrong: the file goes to quarantine/, the record goes. Blocks; index first. */
-void store_quarantine(struct store *s, const struct digest *d);
+/* They are wrong, as read from fd: the file goes to quarantine/, the record goes, unless another
+ * file has taken its place. Blocks; index first. */
+void store_quarantine(struct store *s, const struct digest *d, int fd);
 
 #endif

@@ -56,7 +56,7 @@ static void start_write_back(struct store *s, const struct digest *d)
 }
 
 /* A file whose sync failed once is lost: the kernel will not say so again. */
-static void sync_failed(struct store *s, const struct digest *d)
+static void sync_failed(struct store *s, const struct digest *d, int fd)
 {
     char text[DIGEST_TEXT_MAX];
     const char *why = strerror(errno);
@@ -64,7 +64,7 @@ static void sync_failed(struct store *s, const struct digest *d)
     count(store_errors);
     log_event(LOG_ERROR, "store.sync", "%s: %s cannot be put on disk: %s; it is removed", s->dir,
               digest_text(d, text), why);
-    store_forget(s, d, false);
+    store_forget(s, d, fd, false);
 }
 
 /* Gone already: whoever removed it has seen to its record. */
@@ -80,7 +80,7 @@ static bool sync_file(struct store *s, const struct digest *d)
     } else if (fdatasync(fd) == 0) {
         return true;
     }
-    sync_failed(s, d);
+    sync_failed(s, d, fd);
     return false;
 }
 

@@ -108,6 +108,14 @@ static inline enum index_found blob_get(struct store *s, const struct digest *d,
     return found;
 }
 
+/* As whoever read its file and found it wrong. */
+static inline void blob_quarantine(struct store *s, const struct digest *d)
+{
+    _cleanup_close_ int fd = tree_open_blob(&s->tree, d);
+
+    store_quarantine(s, d, fd);
+}
+
 /* Whether the n-th blob of tests is there, with its bytes. */
 static inline bool blob_is_whole(struct store *s, unsigned n, size_t size)
 {

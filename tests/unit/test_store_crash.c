@@ -106,7 +106,7 @@ static int child_main(void)
     for (unsigned n = 0; n < BLOBS; n += 2) {
         struct digest d = nth_digest(n, SIZE(n));
 
-        store_quarantine(c.store, &d);
+        blob_quarantine(c.store, &d);
         ack(&c, (char)('A' + n));
     }
     store_close(c.store);

@@ -207,14 +207,61 @@ static void test_a_pull_beside_a_push(void)
     store_close(s);
 }
 
+struct bad_file {
+    struct store *store;
+    struct digest digest;
+    int fd;
+};
+
+static void *quarantine_thread(void *arg)
+{
+    struct bad_file *bad = arg;
+
+    store_quarantine(bad->store, &bad->digest, bad->fd);
+    return NULL;
+}
+
+/* What was pushed meanwhile is not what was found bad. */
+static void test_a_quarantine_beside_a_push(void)
+{
+    struct store *s = store_dir_open();
+    struct bad_file bad = {s, nth_digest(10, 100), -1};
+    struct ingest push = {0};
+    unsigned char bytes[100];
+    struct err err;
+    pthread_t thread;
+
+    nth_bytes(10, bytes, sizeof(bytes));
+    CHECK_INT(blob_add(s, 10, sizeof(bytes), false, &err), 0);
+    bad.fd = tree_open_blob(&s->tree, &bad.digest);
+    CHECK_INT(ingest_open(&push, s, &bad.digest, sizeof(bytes), false, &err), 0);
+    CHECK_INT(ingest_write(&push, bytes, sizeof(bytes), 0, &err), 0);
+    CHECK_INT(ingest_commit(&push, sizeof(bytes), true, &err), 0);
+    CHECK_INT(pthread_create(&thread, NULL, quarantine_thread, &bad), 0);
+    CHECK_INT(change(s, put_synced, &bad.digest, &err), 0);
+    ingest_recorded(&push);
+    pthread_join(thread, NULL);
+    CHECK(blob_is_whole(s, 10, sizeof(bytes)));
+    ingest_close(&push);
+    close(bad.fd);
+    blob_quarantine(s, &bad.digest); /* but now it is */
+    CHECK(!blob_is_whole(s, 10, sizeof(bytes)));
+    store_close(s);
+}
+
 /* At a stop nobody waits for one who never comes back. */
 static void test_end(void)
 {
     gate_enter(gate, &one);
     gate_end(gate);
     gate_enter(gate, &one);
+    CHECK(!gate_close(gate, &one));
     gate_leave(gate, &one);
+    CHECK(!gate_close(gate, &one));
     gate_leave(gate, &one);
+    CHECK(gate_close(gate, &one));
+    CHECK(!gate_close(gate, &one));
+    gate_open(gate, &one);
 }
 
 static void test_leases(void)
@@ -253,6 +300,7 @@ int main(void)
     test_commit();
     test_was_here();
     test_a_pull_beside_a_push();
+    test_a_quarantine_beside_a_push();
     test_leases();
     store_dir_join_pool();
     return tap_done();
