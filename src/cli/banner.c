@@ -44,6 +44,13 @@ static void print_upstreams(const struct config *c)
     fprintf(stderr, "%s\n", c->cache.offline ? "; offline: from what is here only" : "");
 }
 
+static void print_lock(const struct config *c)
+{
+    if (c->lock != NULL) {
+        fprintf(stderr, "larder: tags are those of %s: %zu images\n", c->lock_path, c->lock->n);
+    }
+}
+
 static void print_hosted(const struct config *c)
 {
     fprintf(stderr, c->n_hosted > 0 ? "larder: takes pushes to" : "larder: takes no pushes");
@@ -59,6 +66,7 @@ void banner_print(const struct config *c, const struct store *s, const struct ht
     fprintf(stderr, "larder: version %s\n", LARDER_VERSION);
     print_sizes(c, s);
     print_upstreams(c);
+    print_lock(c);
     print_hosted(c);
     for (unsigned i = 0; i < n; i++) {
         if (all[i].role != ROLE_ADMIN && strncmp(all[i].text, "unix:", 5) != 0) {

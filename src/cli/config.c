@@ -187,6 +187,32 @@ static int read_flags(const struct config_flags *f, struct config *c, struct err
     return config_check(c, "command line", err);
 }
 
+/* Reads the file of --lock; the upstreams that its names mean are known by now. */
+static int read_lock(const char *path, struct config *c, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    struct route_table *routes;
+    struct err why = {0};
+    size_t len;
+    int result;
+
+    if (path == NULL) {
+        return 0;
+    }
+    if (file_read(path, LOCKFILE_MAX, &text, &len, &why) < 0) {
+        return err_set(err, ERR_CONFIG, "%.180s; --lock takes what `larder lock` printed",
+                       why.text);
+    }
+    routes = config_routes(c);
+    result = lockfile_parse(slice_of(text, len), routes, &c->lock, &why);
+    free(routes);
+    if (result < 0) {
+        return err_set(err, ERR_CONFIG, "%.100s: %.130s", path, why.text);
+    }
+    c->lock_path = xstrdup(path);
+    return 0;
+}
+
 /* --- all together -------------------------------------------------------------------------- */
 
 static int read_text(const char *name, struct slice text, struct config *c, struct err *err)
@@ -205,7 +231,8 @@ static int read_text(const char *name, struct slice text, struct config *c, stru
 
 static struct config *finish(struct config *c, const struct config_flags *flags, struct err *err)
 {
-    if ((flags != NULL && read_flags(flags, c, err) < 0) || default_data(c, err) < 0) {
+    if ((flags != NULL && (read_flags(flags, c, err) < 0 || read_lock(flags->lock, c, err) < 0)) ||
+        default_data(c, err) < 0) {
         config_free(c);
         return NULL;
     }
@@ -273,6 +300,8 @@ void config_free(struct config *c)
     config_clear_listeners(c);
     free(c->listeners);
     config_clear_hosted(c);
+    lockfile_free(c->lock);
+    free(c->lock_path);
     free(c->data);
     free(c);
 }

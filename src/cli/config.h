@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cache/cache.h"
-#include "oci/route.h"
+#include "oci/lockfile.h"
 
 struct config_listener {
     char *address; /* "127.0.0.1:5000", "[::1]:5000", "unix:/path" */
@@ -65,6 +65,8 @@ struct config {
     enum log_level log_level;
     bool log_json;
     struct limits limits;
+    struct lockfile *lock; /* NULL: tags mean what upstreams say */
+    char *lock_path;
 };
 
 /* What flags say; NULL and 0 mean "not given". Strings are borrowed. */
@@ -81,6 +83,7 @@ struct config_flags {
     const char *workers;
     const char *log_level;
     const char *log_format;
+    const char *lock; /* a lock file (oci/lockfile.h) */
     bool offline;
 };
 

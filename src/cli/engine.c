@@ -228,6 +228,8 @@ static void make_registry(struct engine *s)
         .cache = s->cache,
         .routes = s->routes,
         .upstreams = s->upstream_list,
+        .lock = s->config->lock,
+        .lock_path = s->config->lock_path,
     };
     s->registry = registry_new(&options);
     s->control = control_new(&(struct admin){s->store, s->routes});

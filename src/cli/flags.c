@@ -42,6 +42,8 @@ static const struct {
      "  --hosted PATTERN         names of Larder's own repositories; may be repeated\n"
      "  --tag-ttl DURATION       how long a tag is answered without asking upstream (5m)\n"
      "  --offline                ask no upstream, serve what is here\n"
+     "  --lock FILE              tags of mirrored repositories mean what FILE says, and no others\n"
+     "                           are there\n"
      "  --workers N              threads that serve; 0: one for each CPU\n"
      "  --log-level LEVEL        error, warn, info or debug\n"
      "  --log-format FORMAT      text or json\n"
@@ -143,6 +145,7 @@ static const struct flag {
     {"workers", KIND_TEXT, ON_SERVE, CONFIG_AT(workers), 0},
     {"log-level", KIND_TEXT, ON_SERVE, CONFIG_AT(log_level), 0},
     {"log-format", KIND_TEXT, ON_SERVE, CONFIG_AT(log_format), 0},
+    {"lock", KIND_TEXT, ON_SERVE, CONFIG_AT(lock), 0},
     {"offline", KIND_YES, ON_SERVE, CONFIG_AT(offline), 0},
     {"json", KIND_YES, ON_STORE, offsetof(struct flags, json), 0},
     {"all", KIND_YES, ON_LS, offsetof(struct flags, all), 0},

@@ -20,6 +20,7 @@
 
 STEP(deliver);
 STEP(hosted);
+STEP(locked);
 STEP(making);
 STEP(write);
 
@@ -212,6 +213,19 @@ static const struct step *step_deliver(struct op *op)
     return &S_write;
 }
 
+/* What the lock file has is in q->body. */
+static const struct step *step_locked(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    q->from = FROM_HIT;
+    if (q->body.len > LOOP_MAX) {
+        return make_in_pool(q);
+    }
+    make_list(q);
+    return &S_write;
+}
+
 static const struct step *step_hosted(struct op *op)
 {
     return make_in_pool(request_of(op));
@@ -246,6 +260,12 @@ void list_get(struct request *q)
 
     if (!q->mirrored) {
         request_start(q, &S_hosted);
+        return;
+    }
+    if (tags && q->registry->lock != NULL) {
+        if (locked_list(q)) {
+            request_start(q, &S_locked);
+        }
         return;
     }
     q->tag_kind = tags ? TAG_LIST : TAG_REFERRERS;

@@ -2,7 +2,8 @@
  * registry/manifest_get.c - GET and HEAD /v2/<name>/manifests/<reference>.
  *
  *   by tag:    resolve (resolve.c) ---------.
- *   by digest: look --here and a member--> deliver -> (body from memory, index or file)
+ *   by digest, or by a tag that the lock file has:
+ *              look --here and a member--> deliver -> (body from memory, index or file)
  *                '--else--> ask -> asking -----^
  */
 #include "base/limits.h"
@@ -99,12 +100,14 @@ static const struct step *step_ask(struct op *op)
 {
     struct request *q = request_of(op);
     struct cache *c = q->registry->cache;
+    char text[DIGEST_TEXT_MAX];
 
     if (c->options.offline) {
         return op_fail(op, ERR_MANIFEST_UNKNOWN, "%s@%s is not here, and this cache is offline",
-                       q->repo.text, q->route.reference);
+                       q->repo.text, digest_text(&q->route.digest, text));
     }
-    q->ask = ask_join(c, q->loop, ASK_DIGEST, &q->repo, q->route.reference, &q->ask_joined);
+    digest_text(&q->route.digest, text);
+    q->ask = ask_join(c, q->loop, ASK_DIGEST, &q->repo, text, &q->ask_joined);
     request_wait(q, q->has_digest ? c->options.tag_patience_ms : limits.first_byte);
     return &S_asking;
 }
@@ -173,7 +176,10 @@ void manifest_get(struct request *q)
         hosted_manifest_get(q);
         return;
     }
-    if (q->route.by_digest) {
+    if (!q->route.by_digest && q->registry->lock != NULL && !locked_find(q)) {
+        return;
+    }
+    if (q->route.by_digest || q->registry->lock != NULL) {
         get_by_digest(q);
         return;
     }

@@ -8,7 +8,7 @@
 
 #include "cache/cache.h"
 #include "http/server.h"
-#include "oci/route.h"
+#include "oci/lockfile.h"
 
 struct registry;
 
@@ -16,6 +16,9 @@ struct registry_options {
     struct cache *cache;
     const struct route_table *routes;  /* outlives the registry */
     struct upstream *const *upstreams; /* by position in routes->upstreams */
+    const struct lockfile *lock; /* what tags of mirrored repositories mean; NULL: what upstreams
+                                  * say. Outlives the registry, as its path does. */
+    const char *lock_path;
 };
 
 struct registry *registry_new(const struct registry_options *options);

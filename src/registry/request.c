@@ -120,6 +120,8 @@ struct registry *registry_new(const struct registry_options *options)
     r->cache = options->cache;
     r->routes = options->routes;
     r->upstreams = options->upstreams;
+    r->lock = options->lock;
+    r->lock_path = options->lock_path;
     return r;
 }
 

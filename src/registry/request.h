@@ -27,6 +27,8 @@ struct registry {
     struct cache *cache;
     const struct route_table *routes;
     struct upstream *const *upstreams;
+    const struct lockfile *lock;
+    const char *lock_path;
     atomic_uint live; /* requests that were made and not freed */
 };
 
@@ -162,6 +164,11 @@ void delete_handle(struct request *q);
 /* registry/hosted_get.c: as manifest_get() and blob_get(), for hosted repositories. */
 void hosted_manifest_get(struct request *q);
 void hosted_blob_get(struct request *q);
+/* registry/locked.c: mirrored names where a lock file says what tags mean. The first fills
+ * q->route.digest; the second appends the list of tags to q->body. False: the file has none, and
+ * the request was refused. */
+bool locked_find(struct request *q);
+bool locked_list(struct request *q);
 /* Delivers the manifest q->digest, which is here. */
 extern const struct step REQUEST_STEP_MANIFEST;
 /* Answers it where that takes no waiting; true where it ended the exchange. */
