@@ -20,8 +20,11 @@ static struct store *store_of(const struct request *q)
 
 static bool del(struct request *q, struct index_txn *t)
 {
-    uint64_t repo = index_put_repo(t, REPO_HOSTED, q->route.name);
+    uint64_t repo;
 
+    if (index_txn_get_repo(t, REPO_HOSTED, q->route.name, &repo) != INDEX_FOUND) {
+        return false;
+    }
     if (q->route.kind == ROUTE_BLOB) {
         return hosted_del_blob(t, repo, &q->route.digest);
     }

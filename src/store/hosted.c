@@ -46,10 +46,11 @@ void hosted_put_blob(struct index_txn *t, const char *repo, const struct digest 
 
 bool hosted_renew_blob(struct index_txn *t, const char *repo, const struct digest *d)
 {
-    uint64_t id = index_put_repo(t, REPO_HOSTED, repo);
     struct member_record m;
+    uint64_t id;
 
-    if (index_txn_get_member(t, id, d, &m) != INDEX_FOUND) {
+    if (index_txn_get_repo(t, REPO_HOSTED, repo, &id) != INDEX_FOUND ||
+        index_txn_get_member(t, id, d, &m) != INDEX_FOUND) {
         return false;
     }
     m.proved = clock_wall_s();
@@ -318,10 +319,13 @@ static bool is_old(int64_t time)
 static void touched_apply(struct index_write *w, struct index_txn *t)
 {
     struct touched *touched = container_of(w, struct touched, write);
-    uint64_t repo = index_put_repo(t, REPO_HOSTED, touched->repo);
     struct member_record member;
     struct tag_record tag;
+    uint64_t repo;
 
+    if (index_txn_get_repo(t, REPO_HOSTED, touched->repo, &repo) != INDEX_FOUND) {
+        return;
+    }
     if (touched->tag[0] != '\0') {
         if (index_txn_get_tag(t, repo, TAG_TAG, touched->tag, &tag) == INDEX_FOUND) {
             tag.checked = clock_wall_s();

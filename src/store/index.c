@@ -415,6 +415,12 @@ static void del(struct index_txn *t, enum db_table table, const struct record_ke
     db_del(t->db, table, record_key_view(key));
 }
 
+enum index_found index_txn_get_repo(struct index_txn *t, enum repo_kind kind, const char *name,
+                                    uint64_t *ret_id)
+{
+    return get_repo(t->db, kind, name, ret_id);
+}
+
 enum index_found index_txn_get_blob(struct index_txn *t, const struct digest *d,
                                     struct blob_record *ret)
 {

@@ -158,6 +158,8 @@ void index_del_partial(struct index_txn *t, const struct digest *d);
 void index_put_pull(struct index_txn *t, uint64_t repo, const char *reference,
                     const struct digest *d, const char *client);
 /* What reading offers, within the transaction. */
+enum index_found index_txn_get_repo(struct index_txn *t, enum repo_kind kind, const char *name,
+                                    uint64_t *ret_id);
 enum index_found index_txn_get_blob(struct index_txn *t, const struct digest *d,
                                     struct blob_record *ret);
 enum index_found index_txn_get_member(struct index_txn *t, uint64_t repo, const struct digest *d,

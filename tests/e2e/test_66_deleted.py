@@ -227,6 +227,13 @@ def test_tags_of_nothing(lar, repo):
     assert (reply.status, reply.code()) == (404, "NAME_UNKNOWN")
 
 
+def test_a_delete_makes_no_repository(lar):
+    for path in ("manifests/a", f"manifests/{digest_of(LAYER)}", f"blobs/{digest_of(LAYER)}"):
+        assert lar.delete(f"/v2/stage/never/{path}").status == 404
+    reply = lar.get("/v2/stage/never/tags/list")
+    assert (reply.status, reply.code()) == (404, "NAME_UNKNOWN")
+
+
 def test_tags_of_a_repository_with_blobs_only(lar):
     put_blob(lar, LAYER)
     reply = lar.get(f"/v2/{REPO}/tags/list")
