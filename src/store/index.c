@@ -406,12 +406,14 @@ static void put(struct index_txn *t, enum db_table table, const struct record_ke
                 const struct record *value)
 {
     t->lasting = true;
+    t->changes++;
     db_put(t->db, table, record_key_view(key), record_view(value));
 }
 
 static void del(struct index_txn *t, enum db_table table, const struct record_key *key)
 {
     t->lasting = true;
+    t->changes++;
     db_del(t->db, table, record_key_view(key));
 }
 

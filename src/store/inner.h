@@ -79,7 +79,8 @@ struct index_txn {
     size_t n_put;
     struct digest *unsynced; /* those of them that are to be synced behind it */
     size_t n_unsynced;
-    bool lasting; /* it changed more than uses of blobs */
+    size_t changes; /* records put and removed, about */
+    bool lasting;   /* it changed more than uses of blobs */
 };
 
 /* Counts a job of the background, so that the store does not close under it; false: it closes, and

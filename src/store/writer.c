@@ -14,6 +14,9 @@
 
 #define LAZY_MS 10000
 #define LAZY_MAX 5000
+/* Records that one transaction changes, but for what a single change does: each may have a page of
+ * its own, which is memory until the commit, and everybody waits for that. */
+#define GROUP_CHANGES 20000
 /* A group is applied anew when one change of it failed; this often. */
 #define TRIES 2
 
@@ -71,9 +74,21 @@ static void txn_committed(struct index_txn *t)
     }
 }
 
-/* One attempt. -1 with *err; *ret_bad is the change that failed, NULL where that was the commit. */
-static int group_try(struct store *s, struct list *group, struct index_write **ret_bad,
-                     struct err *err)
+/* Moves what is behind `last` to `rest`. */
+static void group_split(struct list *group, struct list *last, struct list *rest)
+{
+    while (last->next != group) {
+        struct list *node = last->next;
+
+        list_remove(node);
+        list_append(rest, node);
+    }
+}
+
+/* One attempt; what is too much for one transaction is moved to `rest`. -1 with *err; *ret_bad is
+ * the change that failed, NULL where that was the commit. */
+static int group_try(struct store *s, struct list *group, struct list *rest,
+                     struct index_write **ret_bad, struct err *err)
 {
     struct db_txn *db = db_write_begin(s->db, err);
     struct index_txn t;
@@ -94,6 +109,9 @@ static int group_try(struct store *s, struct list *group, struct index_write **r
             break;
         }
         n++;
+        if (t.changes >= GROUP_CHANGES) {
+            group_split(group, it, rest);
+        }
     }
     put_totals(&t);
     rc = db_commit(db, err);
@@ -114,13 +132,14 @@ static void write_fail(struct index_write *w, const struct err *err)
 
 /* A change that cannot be applied is left out, so that it does not take the others with it; a
  * commit that failed is tried once more, unless the disk is full. */
-static void group_commit(struct store *s, struct list *group, struct list *failed)
+static void group_commit(struct store *s, struct list *group, struct list *rest,
+                         struct list *failed)
 {
     for (unsigned tries = 0; !list_empty(group); tries++) {
         struct index_write *bad;
         struct err err = {0};
 
-        if (group_try(s, group, &bad, &err) == 0) {
+        if (group_try(s, group, rest, &bad, &err) == 0) {
             return;
         }
         if (bad != NULL && tries + 1 < TRIES) {
@@ -163,10 +182,14 @@ static void group_done(struct list *group)
 static void group_run(struct store *s, struct list *group)
 {
     LIST_HEAD(failed);
+    LIST_HEAD(rest);
 
-    group_commit(s, group, &failed);
-    group_done(&failed);
-    group_done(group);
+    do {
+        group_commit(s, group, &rest, &failed);
+        group_done(&failed);
+        group_done(group);
+        list_splice(group, &rest);
+    } while (!list_empty(group));
 }
 
 /* --- the thread ---------------------------------------------------------------------------- */
@@ -306,12 +329,13 @@ void index_write_submit(struct store *s, struct loop *l, struct index_write *wri
 int writer_apply(struct store *s, struct index_write *w, struct err *err)
 {
     LIST_HEAD(group);
+    LIST_HEAD(rest);
     struct index_write *bad;
     int rc;
 
     list_init(&w->node);
     list_append(&group, &w->node);
-    rc = group_try(s, &group, &bad, err);
+    rc = group_try(s, &group, &rest, &bad, err);
     list_remove(&w->node);
     return rc;
 }

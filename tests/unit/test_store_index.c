@@ -481,6 +481,60 @@ static void test_bad_change(void)
     free(c);
 }
 
+/* A change of many records. */
+struct large {
+    struct index_write write;
+    unsigned n;
+    unsigned *order;
+};
+
+#define LARGE 5000
+
+static void large_apply(struct index_write *w, struct index_txn *t)
+{
+    const struct large *l = container_of(w, struct large, write);
+    struct digest parent = nth_digest(l->n, 10);
+    struct digest child = {.alg = DIGEST_SHA256};
+
+    for (unsigned i = 0; i < LARGE / 2; i++) {
+        memcpy(child.bytes, &i, sizeof(i));
+        index_put_ref(t, &parent, &child, 1, 1);
+    }
+}
+
+static void large_done(struct index_write *w)
+{
+    struct large *l = container_of(w, struct large, write);
+
+    CHECK(*l->order == l->n && !w->failed);
+    (*l->order)++;
+}
+
+/* Many large changes at once are several transactions, in their order. */
+static void test_large_group(void)
+{
+    struct large *l = xcalloc(10, sizeof(*l));
+    struct gate gate;
+    unsigned order = 0;
+    int64_t commits;
+    struct store *s;
+
+    store_dir_new();
+    s = store_dir_open();
+    gate_shut(s, &gate);
+    for (unsigned i = 0; i < 10; i++) {
+        l[i] = (struct large){{.apply = large_apply, .done = large_done}, i, &order};
+        index_write_submit(s, NULL, &l[i].write);
+    }
+    commits = counter_sum(COUNTER_index_commits);
+    gate_open(&gate);
+    CHECK_INT(change(s, noop, NULL, &err), 0);
+    CHECK_INT(order, 10);
+    CHECK_NOTE(counter_sum(COUNTER_index_commits) - commits >= 4, "none holds all 50,000 records");
+    store_close(s);
+    free(l);
+}
+
 /* --- lazy ones ----------------------------------------------------------------------------- */
 
 static void put_old(struct index_txn *t, void *arg)
@@ -578,6 +632,7 @@ int main(void)
     test_rubbish();
     test_groups();
     test_bad_change();
+    test_large_group();
     test_touches();
     test_pulls();
     store_dir_join_pool();
