@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import clients  # noqa: E402
 import golang  # noqa: E402
 import images  # noqa: E402
+import pyimage  # noqa: E402
 from place import Failed, Place  # noqa: E402
 from server import Larder  # noqa: E402
 from upstream import PORTS, Upstream  # noqa: E402
@@ -63,6 +64,17 @@ def golang_image(place, samples):
     upstream = Upstream(place, "docker.io", store_of(place, "docker.io"),
                         log_of(place.folder, "docker.io", "golang"))
     upstream.push("library/golang", "1.18", image)
+    upstream.process.stop()
+    return image
+
+
+@pytest.fixture(scope="session")
+def python_image(place, samples):
+    """docker.io/library/python:3.11-slim, of this machine's own Python."""
+    image = pyimage.image(place)
+    upstream = Upstream(place, "docker.io", store_of(place, "docker.io"),
+                        log_of(place.folder, "docker.io", "python"))
+    upstream.push("library/python", "3.11-slim", image)
     upstream.process.stop()
     return image
 

@@ -11,12 +11,9 @@ import pytest
 import yaml
 
 import clients
-import pyimage
-from conftest import log_of, store_of
 from images import diff_ids
 from place import TOP
 from server import ADDRESS
-from upstream import Upstream
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CI = os.path.join(TOP, "config/ci")
@@ -26,17 +23,6 @@ APPLICATIONS = {
     "go": ["builder", "ci", "dev", "release"],
     "python": ["base", "builder", "ci", "dev", "release"],
 }
-
-
-@pytest.fixture(scope="session")
-def python_image(place, samples):
-    """docker.io/library/python:3.11-slim, of this machine's own Python."""
-    image = pyimage.image(place)
-    upstream = Upstream(place, "docker.io", store_of(place, "docker.io"),
-                        log_of(place.folder, "docker.io", "python"))
-    upstream.push("library/python", "3.11-slim", image)
-    upstream.process.stop()
-    return image
 
 
 @pytest.fixture(params=APPLICATIONS)
