@@ -37,7 +37,7 @@ struct orphans {
     struct store *store;
     struct index_read *read;
     struct index_write write;
-    bool all;  /* also those that came after the store was opened: nobody else is at work yet */
+    bool all;  /* the index was lost */
     bool more; /* there were more than fit */
     uint64_t seen;
     size_t n;
@@ -48,11 +48,6 @@ struct orphans {
         int64_t created;
     } found[ADOPT_MAX];
 };
-
-static bool is_older(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
 
 static bool find_orphan(void *arg, const struct digest *d, const char *path)
 {
@@ -71,8 +66,7 @@ static bool find_orphan(void *arg, const struct digest *d, const char *path)
     if (!gate_shut(o->store->gate, d)) {
         return true; /* somebody puts it there, or removes it */
     }
-    if (fstatat(o->store->tree.blobs, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-        (!o->all && !is_older(&st.st_ctim, &o->store->opened))) {
+    if (fstatat(o->store->tree.blobs, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) {
         gate_open(o->store->gate, d);
         return true;
     }

@@ -9,7 +9,6 @@
 #include "store/tree.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
 struct writer;
 struct touch;
@@ -42,9 +41,8 @@ struct recover {
 struct store {
     char *dir;
     struct pool *disk;
-    uint64_t boot;          /* of this machine, since it was started */
-    struct timespec opened; /* by the clock that stamps files */
-    uint32_t session;       /* random; tells files of this process in ingest/ from older ones */
+    uint64_t boot;    /* of this machine, since it was started */
+    uint32_t session; /* random; tells files of this process in ingest/ from older ones */
     int dir_fd;
     int lock_fd;
     struct tree tree;

@@ -108,12 +108,15 @@ static inline enum index_found blob_get(struct store *s, const struct digest *d,
     return found;
 }
 
-/* As whoever read its file and found it wrong. */
-static inline void blob_quarantine(struct store *s, const struct digest *d)
+/* As whoever read its file and found it wrong; false: it cannot be read. */
+static inline bool blob_quarantine(struct store *s, const struct digest *d)
 {
     _cleanup_close_ int fd = tree_open_blob(&s->tree, d);
 
-    store_quarantine(s, d, fd);
+    if (fd >= 0) {
+        store_quarantine(s, d, fd);
+    }
+    return fd >= 0;
 }
 
 /* Whether the n-th blob of tests is there, with its bytes. */

@@ -355,7 +355,7 @@ static void test_misfits(void)
     damage(9, 1000, -1);
     CHECK(store_open_blob(s, &cut, 1000, &err) < 0 && err.code == ERR_STORE);
     CHECK(store_open_blob(s, &gone, 1000, &err) < 0 && err.code == ERR_STORE);
-    blob_quarantine(s, &bad);
+    CHECK(blob_quarantine(s, &bad));
     CHECK(blob_get(s, &bad, &b) == INDEX_ABSENT);
     store_close(s); /* waits for what is forgotten behind the answer */
     snprintf(path, sizeof(path), "%s/quarantine", store_dir_path);

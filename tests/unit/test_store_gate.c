@@ -244,7 +244,7 @@ static void test_a_quarantine_beside_a_push(void)
     CHECK(blob_is_whole(s, 10, sizeof(bytes)));
     ingest_close(&push);
     close(bad.fd);
-    blob_quarantine(s, &bad.digest); /* but now it is */
+    CHECK(blob_quarantine(s, &bad.digest)); /* but now it is */
     CHECK(!blob_is_whole(s, 10, sizeof(bytes)));
     store_close(s);
 }

@@ -251,7 +251,7 @@ static void test_copy(void)
     CHECK(rename(within("index.bak"), within("kept.bak")) == 0);
     s = store_dir_open();
     CHECK_INT(blob_add(s, 40, 500, true, &err), 0);
-    blob_quarantine(s, &gone);
+    CHECK(blob_quarantine(s, &gone));
     store_close(s);
     CHECK(rename(within("kept.bak"), within("index.bak")) == 0);
     overwrite("index/data.mdb", 0, 8192);
