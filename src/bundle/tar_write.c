@@ -7,6 +7,8 @@
 #define USTAR_NAME 100
 /* Eleven octal digits. */
 #define USTAR_SIZE ((uint64_t)1 << 33)
+/* The format and its version, without a NUL behind. */
+static const char MAGIC[8] = {'u', 's', 't', 'a', 'r', '\0', '0', '0'};
 
 size_t tar_write_padding(uint64_t size)
 {
@@ -29,17 +31,16 @@ static void ustar(const char *name, char flag, uint64_t size, unsigned char *blo
     unsigned sum = 0;
 
     memset(block, 0, TAR_BLOCK);
-    memcpy(block, name, strnlen(name, USTAR_NAME));
+    for (size_t i = 0; i < USTAR_NAME && name[i] != '\0'; i++) {
+        block[i] = (unsigned char)name[i];
+    }
     octal(block + 100, 8, flag == '5' ? 0755 : 0644);
     octal(block + 108, 8, 0); /* user */
     octal(block + 116, 8, 0); /* group */
     octal(block + 124, 12, size < USTAR_SIZE ? size : 0);
     octal(block + 136, 12, 0); /* time */
     block[156] = (unsigned char)flag;
-    memcpy(block + 257,
-           "ustar\0"
-           "00",
-           8);
+    memcpy(block + 257, MAGIC, sizeof(MAGIC));
     octal(block + 329, 8, 0); /* device */
     octal(block + 337, 8, 0);
     memset(block + 148, ' ', 8);
