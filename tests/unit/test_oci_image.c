@@ -194,7 +194,7 @@ static const char INDEX[] = {
 static void test_order(void)
 {
     static const unsigned char WANT[] = {0xdd, 0x00, 0xaa, 0xee, 0xff};
-    struct platform p = {"linux", "amd64"};
+    struct platform p = {.os = "linux", .architecture = "amd64"};
     struct digest *found = NULL;
     size_t n = 0;
 
