@@ -353,9 +353,9 @@ void engine_start(struct engine *s)
 
 void engine_drain(struct engine *s)
 {
+    listeners_stop(s->listeners);
     log_event(LOG_INFO, "serve.drain", "stopping: waiting for %u connections",
               http_server_connections(s->server));
-    listeners_stop(s->listeners);
     for (unsigned i = 0; i < s->n_workers; i++) {
         loop_post(s->workers[i].loop, &s->workers[i].drain);
     }

@@ -222,6 +222,7 @@ static void check_left(const char *note, const struct outcome *o, bool may_go)
     char lost;
     bool good;
 
+    store_quiesce(s); /* what it takes up by itself is done, or left to this */
     good = adopt_all(s, &err) == 0;
     sweep_run(s);
     good = good && store_check(s, false, &err) == 0;
