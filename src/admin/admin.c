@@ -2,10 +2,8 @@
 #include "admin/admin.h"
 
 static const struct admin_command COMMANDS[] = {
-    {"stages", false, admin_stages},
-    {"ls", false, admin_ls},
-    {"rm", true, admin_rm},
-    {"gc", true, admin_gc},
+    {"stages", false, admin_stages}, {"ls", false, admin_ls},     {"rm", true, admin_rm},
+    {"gc", true, admin_gc},          {"lock", false, admin_lock},
 };
 
 const struct admin_command *admin_find(struct slice name)

@@ -19,8 +19,10 @@ struct admin {
 /* What a command is asked. `name` as the operator wrote it; "" where there is none. */
 struct admin_query {
     const char *name;
-    bool all;     /* ls: the mirrored repositories too */
-    bool dry_run; /* gc: only say what would go */
+    bool all;           /* ls: the mirrored repositories too */
+    bool dry_run;       /* gc: only say what would go */
+    int64_t since;      /* lock: what was pulled from then on, wall seconds */
+    const char *client; /* lock: what this address pulled; NULL or "": anyone */
 };
 
 /* Longest name, and longest answer. */
@@ -53,6 +55,9 @@ int admin_ls(const struct admin *a, const struct admin_query *q, struct buf *out
  * hosted repository has. Also ERR_UNSUPPORTED: it is mirrored; ERR_MANIFEST_UNKNOWN. */
 int admin_rm(const struct admin *a, const struct admin_query *q, struct buf *out,
              struct err *err) MUST_CHECK;
+/* What was pulled, as a lock file (oci/lockfile.h). ERR_STORE, ERR_TOO_LARGE. */
+int admin_lock(const struct admin *a, const struct admin_query *q, struct buf *out,
+               struct err *err) MUST_CHECK;
 /* One run of retention. ERR_STORE. */
 int admin_gc(const struct admin *a, const struct admin_query *q, struct buf *out,
              struct err *err) MUST_CHECK;

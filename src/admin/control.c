@@ -13,6 +13,7 @@
 #define PREFIX "/-/"
 /* Commands under way at once: the disk pool has others to serve. */
 #define LIVE_MAX 4
+#define CLIENT_MAX 64
 
 /* Owner: the server. Any thread. */
 struct control {
@@ -29,6 +30,7 @@ struct command {
     const struct admin_command *what;
     struct admin_query query;
     struct buf name;
+    char client[CLIENT_MAX];
     struct buf out;
     struct err err;
     int result;
@@ -129,6 +131,28 @@ static bool read_name(struct command *c, struct slice query)
     return !c->name.failed && strlen(c->query.name) == c->name.len;
 }
 
+/* What lock is asked; false where that can be no time or no address. */
+static bool read_pulls(struct command *c, struct slice query)
+{
+    uint64_t since = 0;
+    struct buf text;
+    bool good = true;
+
+    buf_init(&text, CLIENT_MAX);
+    if (query_get(query, "since", &text)) {
+        good = slice_u64(buf_view(&text), &since) && since <= INT64_MAX;
+    }
+    buf_free(&text);
+    buf_init(&text, CLIENT_MAX);
+    if (query_get(query, "client", &text)) {
+        good = good && !text.failed && slice_copy(buf_view(&text), c->client, sizeof(c->client));
+    }
+    buf_free(&text);
+    c->query.since = (int64_t)since;
+    c->query.client = c->client;
+    return good;
+}
+
 static void command_start(struct control *control, struct http_exchange *x,
                           const struct admin_command *what)
 {
@@ -140,6 +164,11 @@ static void command_start(struct control *control, struct http_exchange *x,
     task_init(&c->gone, on_gone);
     if (!read_name(c, x->head.query)) {
         refuse(x, ERR_NAME_INVALID, c->name.failed ? "the name is too long" : "this is no name");
+        command_free(c);
+        return;
+    }
+    if (!read_pulls(c, x->head.query)) {
+        refuse(x, ERR_BAD_REQUEST, "since takes seconds since 1970, client an address");
         command_free(c);
         return;
     }

@@ -7,6 +7,7 @@
  *   GET  /-/ls?repository=NAME&all=1
  *   POST /-/rm?repository=NAME
  *   POST /-/gc?dry_run=1
+ *   GET  /-/lock?since=SECONDS&client=ADDRESS
  *
  * What changes something is answered on Unix sockets and to this machine only, and never to a page
  * of a browser. Commands run in the disk pool, a few at once, to their end, whoever leaves.

@@ -4,7 +4,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
-#include <stdint.h>
+#include "base/str.h"
 
 /* Milliseconds of a clock that never goes back (CLOCK_MONOTONIC); for waiting. Any thread. */
 uint64_t clock_mono_ms(void);
@@ -16,6 +16,10 @@ int64_t clock_wall_s(void);
 
 /* "2026-01-02T03:04:05.678Z" of now. `out` takes 32 bytes. */
 void clock_text(char out[32]);
+
+/* "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.678+01:00" (RFC 3339) as seconds since 1970, less
+ * their fraction. False for anything else, and for what lies before 1970. */
+bool clock_parse(struct slice text, int64_t *ret_wall_s);
 
 /* The same for whole seconds since 1970: "2026-01-02T03:04:05Z". */
 void clock_text_of(int64_t wall_s, char out[32]);

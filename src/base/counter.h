@@ -61,6 +61,7 @@
     X(store_errors, "writes, reads or syncs of the store that failed")                             \
     X(index_commits, "transactions that the index writer committed")                               \
     X(index_changes, "changes in those transactions")                                              \
+    X(pulls_dropped, "answers that the table of pulls has no line of: too many at once")           \
     X(verified_again, "blobs hashed again after an unclean stop")                                  \
     X(hub_ratelimit_limit, "Docker Hub's limit as last said")                                      \
     X(hub_ratelimit_remaining, "what was left of it as last said")

@@ -12,7 +12,8 @@ enum {
     ON_LS = 32,
     ON_RM = 64,
     ON_GC = 128,
-    ON_STORE = ON_STAGES | ON_LS | ON_RM | ON_GC,
+    ON_LOCK = 256,
+    ON_STORE = ON_STAGES | ON_LS | ON_RM | ON_GC | ON_LOCK,
     ON_ALL = ~0
 };
 
@@ -103,6 +104,15 @@ static const struct {
      "\n"
      "Applies the rules of `hosted` now, and removes blobs that no manifest refers to.\n" STORE_HELP
      "  --dry-run                only say what would go\n" JSON_HELP HELP_HELP},
+    {"lock", 0,
+     "usage: larder lock [FLAG]...\n"
+     "\n"
+     "Prints what was pulled in the last 30 days as a lock file: which digest each tag meant when\n"
+     "it was last asked for, and for which platforms it was pulled. A server can be held to it\n"
+     "(`larder serve --help`).\n" STORE_HELP
+     "  --since TIME             what was pulled since then: 24h, 7d, or 2026-01-31T12:00:00Z\n"
+     "  --client ADDR            what the client at this address pulled; unix: by a socket\n"
+     "  --json                   changes nothing\n" HELP_HELP},
 };
 
 static const char GENERAL_HELP[] =
@@ -117,6 +127,7 @@ static const char GENERAL_HELP[] =
     "  ls        list repositories and tags\n"
     "  rm        remove tags, manifests, repositories\n"
     "  gc        remove what is not kept any longer\n"
+    "  lock      print what was pulled, with digests\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"
@@ -149,6 +160,8 @@ static const struct flag {
     {"offline", KIND_YES, ON_SERVE, CONFIG_AT(offline), 0},
     {"json", KIND_YES, ON_STORE, offsetof(struct flags, json), 0},
     {"all", KIND_YES, ON_LS, offsetof(struct flags, all), 0},
+    {"since", KIND_TEXT, ON_LOCK, offsetof(struct flags, since), 0},
+    {"client", KIND_TEXT, ON_LOCK, offsetof(struct flags, client), 0},
     {"dry-run", KIND_YES, ON_GC, offsetof(struct flags, dry_run), 0},
     {"help", KIND_YES, ON_ALL, offsetof(struct flags, help), 0},
 #undef CONFIG_AT

@@ -15,11 +15,13 @@ struct flags {
     const char *command; /* its name, static; NULL: none was given */
     const char **args;   /* what follows the command and is no flag */
     size_t n_args;
-    bool json;    /* --json: what a command found, as it is */
-    bool all;     /* ls --all */
-    bool dry_run; /* gc --dry-run */
-    bool help;    /* --help or -h: print flags_help(command), status 0 */
-    char **words; /* a copy of argv in getopt's order, that args points into */
+    bool json;          /* --json: what a command found, as it is */
+    bool all;           /* ls --all */
+    bool dry_run;       /* gc --dry-run */
+    const char *since;  /* lock --since; NULL: it was not given */
+    const char *client; /* lock --client; likewise */
+    bool help;          /* --help or -h: print flags_help(command), status 0 */
+    char **words;       /* a copy of argv in getopt's order, that args points into */
 };
 
 /* Reads argv, which stays as it is. Flags may stand before or behind the command, `--` ends them,

@@ -63,6 +63,8 @@ static void write_request(const struct admin_command *c, const struct admin_quer
     buf_init(out, 8192);
     buf_printf(out, "%s /-/%s?repository=", c->changes ? "POST" : "GET", c->name);
     buf_percent(out, slice_str(q->name));
+    buf_printf(out, "&since=%lld&client=", (long long)q->since);
+    buf_percent(out, slice_str(q->client == NULL ? "" : q->client));
     buf_printf(out, "%s%s HTTP/1.1\r\nHost: larder\r\n%sConnection: close\r\n\r\n",
                q->all ? "&all=1" : "", q->dry_run ? "&dry_run=1" : "",
                c->changes ? "Content-Length: 0\r\n" : "");

@@ -2,6 +2,7 @@
 #include "oci/lockfile.h"
 
 #include "oci/jscan.h"
+#include "oci/platform.h"
 
 #include <stdlib.h>
 
@@ -162,7 +163,7 @@ struct parse {
     char name[ROUTE_REPO_MAX];
     char tag[TAG_MAX_LEN + 1];
     struct digest digest;
-    char platforms[LOCKFILE_PLATFORMS_MAX][LOCKFILE_PLATFORM_LEN + 1];
+    char platforms[LOCKFILE_PLATFORMS_MAX][PLATFORM_TEXT_MAX];
     size_t n_platforms;
     unsigned seen; /* a bit a key of IMAGE_KEYS */
 };
@@ -247,26 +248,6 @@ static int digest_read(struct parse *p)
     return digest_parse(slice_str(text), &p->digest) ? 0 : bad_value(p, "digest", RIGHT);
 }
 
-/* os/architecture or os/architecture/variant, of bytes that need no escape anywhere. */
-static bool platform_valid(const char *text)
-{
-    size_t parts = 0;
-    struct slice rest = slice_str(text);
-    struct slice part;
-
-    while (slice_split(&rest, '/', &part)) {
-        for (size_t i = 0; i < part.len; i++) {
-            if (part.p[i] <= ' ' || part.p[i] == '"' || part.p[i] == '\\' || part.p[i] > '~') {
-                return false;
-            }
-        }
-        if (part.len == 0 || ++parts > 3) {
-            return false;
-        }
-    }
-    return parts >= 2;
-}
-
 static int platforms_read(struct parse *p)
 {
     static const char RIGHT[] = "a list of at most 64 platforms, such as [\"linux/amd64\"]";
@@ -276,13 +257,15 @@ static int platforms_read(struct parse *p)
         return t == JSCAN_BAD ? bad_json(p) : bad_value(p, "platforms", RIGHT);
     }
     while ((t = jscan_next(&p->s)) == JSCAN_STRING) {
-        char *text = p->platforms[p->n_platforms];
+        char text[PLATFORM_TEXT_MAX];
+        struct platform platform;
 
         if (p->n_platforms == LOCKFILE_PLATFORMS_MAX ||
-            !jscan_ascii(p->s.token, text, sizeof(p->platforms[0])) || !platform_valid(text)) {
+            !jscan_ascii(p->s.token, text, sizeof(text)) ||
+            !platform_parse(slice_str(text), &platform)) {
             return bad_value(p, "platforms", RIGHT);
         }
-        p->n_platforms++;
+        platform_text(&platform, p->platforms[p->n_platforms++]);
     }
     if (t == JSCAN_ARRAY_END) {
         return 0;

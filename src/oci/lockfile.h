@@ -23,7 +23,6 @@
 #define LOCKFILE_MAX (32u << 20)
 #define LOCKFILE_IMAGES_MAX 100000
 #define LOCKFILE_PLATFORMS_MAX 64
-#define LOCKFILE_PLATFORM_LEN 63
 
 /* Owner: the lock file, with all it points to. */
 struct lock_image {

@@ -142,6 +142,47 @@ void platform_order(struct slice body, const struct platform *p, struct digest *
     *ret_n = n;
 }
 
+static bool entry_text(const json_t *entry, char out[PLATFORM_TEXT_MAX])
+{
+    const json_t *platform = json_object_get(entry, "platform");
+    const char *os = json_string_value(json_object_get(platform, "os"));
+    const char *architecture = json_string_value(json_object_get(platform, "architecture"));
+    const char *variant = json_string_value(json_object_get(platform, "variant"));
+    _cleanup_free_ char *text = NULL;
+    struct platform p;
+
+    if (os == NULL || architecture == NULL || is_attestation(entry)) {
+        return false;
+    }
+    variant = variant == NULL ? "" : variant;
+    text = xasprintf("%s/%s%s%s", os, architecture, variant[0] == '\0' ? "" : "/", variant);
+    if (!platform_parse(slice_str(text), &p)) {
+        return false;
+    }
+    platform_text(&p, out);
+    return true;
+}
+
+bool platform_of_entry(struct slice body, const struct digest *d, char out[PLATFORM_TEXT_MAX])
+{
+    json_t *root = json_loadb(body.p, body.len, JSON_ALLOW_NUL, NULL);
+    bool found = false;
+    const json_t *entry;
+    size_t i;
+
+    json_array_foreach(json_object_get(root, "manifests"), i, entry)
+    {
+        struct digest one;
+
+        if (entry_digest(entry, &one) && digest_equal(&one, d)) {
+            found = entry_text(entry, out);
+            break;
+        }
+    }
+    json_decref(root);
+    return found;
+}
+
 /* --- choosing ------------------------------------------------------------------------------ */
 
 /* Whether an entry's variant will do. One that says none may be any. */

@@ -37,6 +37,10 @@ struct platform platform_here(void);
 void platform_order(struct slice body, const struct platform *p, struct digest **ret,
                     size_t *ret_n);
 
+/* The platform that an index names for one of its entries, as text; `body` as above. False: it
+ * names none that platform_parse() would take, or it is an attestation's. */
+bool platform_of_entry(struct slice body, const struct digest *d, char out[PLATFORM_TEXT_MAX]);
+
 /*
  * Which children of an index are meant by any of n platforms: keep[i] says it of m->children[i].
  * Those that name no platform, and what is no manifest, are always kept; attestations with the

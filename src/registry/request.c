@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "registry/access.h"
 #include "registry/record.h"
+#include "store/pulls.h"
 
 #include <stdlib.h>
 
@@ -242,6 +243,29 @@ void registry_handle(struct registry *r, struct http_exchange *x)
     request_dispatch(q);
 }
 
+/*
+ * What a client pulls is what its build depends on: what a tag means, which many ask by HEAD alone
+ * (and do not fetch what they have), and the manifests that it gets by digest. HEAD of a digest
+ * tells nobody anything new.
+ */
+static void note_pull(const struct request *q, const struct http_exchange *x)
+{
+    enum http_method method = x->head.method;
+    bool answered = x->status == 200 || x->status == 304;
+    bool pull = method == HTTP_GET || (method == HTTP_HEAD && !q->route.by_digest);
+
+    if (q->route.kind != ROUTE_MANIFEST || !q->has_digest || !answered || !pull) {
+        return;
+    }
+    pulls_note(q->registry->cache->store, &(struct pull_note){
+                                              .kind = q->mirrored ? REPO_MIRRORED : REPO_HOSTED,
+                                              .repo = q->mirrored ? q->repo.text : q->route.name,
+                                              .tag = q->route.by_digest ? "" : q->route.reference,
+                                              .digest = &q->digest,
+                                              .client = x->client,
+                                          });
+}
+
 void registry_ended(struct registry *r, struct http_exchange *x)
 {
     struct request *q = x->user;
@@ -249,6 +273,7 @@ void registry_ended(struct registry *r, struct http_exchange *x)
     (void)r;
     record_write(q, x);
     if (q != NULL) {
+        note_pull(q, x);
         q->x = NULL;
         x->user = NULL;
         x->owner = NULL;

@@ -10,11 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PULLS_MAX 1000000
-#define PULLS_S (30 * 24 * 3600)
-/* Old pulls that go whenever one comes. */
-#define PULLS_TRIM 2
-
 /* Owner, thread: the one that began it; there is one a thread. */
 struct index_read {
     struct db_txn *db;
@@ -76,6 +71,11 @@ void index_read_end(struct index_read *r)
     }
     db_read_end(r->db);
     r->db = NULL;
+}
+
+struct db_txn *index_read_db(struct index_read *r)
+{
+    return r->db;
 }
 
 static enum index_found get_blob(struct db_txn *db, const struct digest *d, struct blob_record *ret)
@@ -662,56 +662,4 @@ void index_del_partial(struct index_txn *t, const struct digest *d)
 
     record_key_digest(&key, d);
     db_del(t->db, DB_PARTIALS, record_key_view(&key));
-}
-
-/* --- pulls --------------------------------------------------------------------------------- */
-
-struct oldest {
-    struct record_key key;
-    int64_t time;
-};
-
-static bool first_pull(void *arg, struct slice key, struct slice value)
-{
-    struct oldest *oldest = arg;
-
-    (void)value;
-    oldest->key.len = key.len;
-    memcpy(oldest->key.bytes, key.p, key.len);
-    if (!record_time_of_pull(key, &oldest->time)) {
-        oldest->time = 0;
-    }
-    return false;
-}
-
-static void trim_pulls(struct index_txn *t, int64_t now)
-{
-    for (unsigned i = 0; i < PULLS_TRIM; i++) {
-        struct oldest oldest;
-
-        if (db_each(t->db, DB_PULLS, SLICE_NULL, SLICE_NULL, first_pull, &oldest) != DB_FOUND ||
-            (now - oldest.time <= PULLS_S && db_count(t->db, DB_PULLS) <= PULLS_MAX)) {
-            return;
-        }
-        del(t, DB_PULLS, &oldest.key);
-    }
-}
-
-void index_put_pull(struct index_txn *t, uint64_t repo, const char *reference,
-                    const struct digest *d, const char *client)
-{
-    struct record_pull pull = {.repo = repo, .has_digest = d != NULL};
-    int64_t now = clock_wall_s();
-    struct record_key key;
-    struct record value;
-
-    if (d != NULL) {
-        pull.digest = *d;
-    }
-    snprintf(pull.reference, sizeof(pull.reference), "%s", reference);
-    snprintf(pull.client, sizeof(pull.client), "%s", client);
-    record_key_pull(&key, now, t->store->pulls++);
-    record_put_pull(&value, &pull);
-    put(t, DB_PULLS, &key, &value);
-    trim_pulls(t, now);
 }

@@ -154,9 +154,6 @@ void index_put_ref(struct index_txn *t, const struct digest *parent, const struc
                    uint8_t kind, uint64_t size);
 void index_put_partial(struct index_txn *t, const struct digest *d, const struct partial_record *p);
 void index_del_partial(struct index_txn *t, const struct digest *d);
-/* One line of the pulls table (design section 4). */
-void index_put_pull(struct index_txn *t, uint64_t repo, const char *reference,
-                    const struct digest *d, const char *client);
 /* What reading offers, within the transaction. */
 enum index_found index_txn_get_repo(struct index_txn *t, enum repo_kind kind, const char *name,
                                     uint64_t *ret_id);

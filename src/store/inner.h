@@ -12,6 +12,7 @@
 
 struct writer;
 struct touch;
+struct pulls;
 struct claims;
 struct sync;
 struct backup;
@@ -50,6 +51,7 @@ struct store {
     struct budget *budget;
     struct writer *writer;
     struct touch *touch;
+    struct pulls *pulls;
     struct claims *claims;
     struct sync *sync;
     struct backup *backup;
@@ -61,8 +63,9 @@ struct store {
     struct retain *retain;
     struct recover recover;
     struct record_totals totals; /* what the index holds; of the thread that writes it */
-    uint32_t pulls;              /* numbers the lines of that table; likewise */
-    atomic_bool closing;         /* nothing new begins in the background; set under jobs_lock */
+    int64_t pull_time;           /* key of the last line of that table; likewise */
+    uint32_t pull_number;
+    atomic_bool closing; /* nothing new begins in the background; set under jobs_lock */
     pthread_mutex_t jobs_lock;
     pthread_cond_t jobs_none;
     unsigned jobs; /* under way; under jobs_lock */
@@ -95,6 +98,9 @@ uint64_t store_tick(struct store *s, uint64_t now);
  * the file: to quarantine or for good. Nothing goes where another file is in its place by now.
  * Blocks until the index has it; no loop thread, no writer thread. */
 void store_forget(struct store *s, const struct digest *d, int fd, bool quarantine);
+
+/* For tables that have a file of their own. */
+struct db_txn *index_read_db(struct index_read *r);
 
 /* The record as it is, without what index_put_blob() adds. */
 void index_txn_put_blob(struct index_txn *t, const struct digest *d, const struct blob_record *b);

@@ -6,6 +6,7 @@
 #include "store/claim.h"
 #include "store/gate.h"
 #include "store/lease.h"
+#include "store/pulls.h"
 #include "store/retain.h"
 #include "store/sweep.h"
 #include "store/sync.h"
@@ -15,6 +16,7 @@
 void parts_make(struct store *s, const struct store_options *options)
 {
     s->touch = touch_new(s);
+    s->pulls = pulls_new(s);
     s->claims = claims_new();
     s->sync = sync_new(s);
     s->backup = backup_new(s);
@@ -29,6 +31,7 @@ void parts_make(struct store *s, const struct store_options *options)
 void parts_free(struct store *s)
 {
     touch_free(s->touch);
+    pulls_free(s->pulls);
     sync_free(s->sync);
     backup_free(s->backup);
     adopt_free(s->adopt);

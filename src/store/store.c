@@ -41,7 +41,6 @@ static struct store *store_new(const struct store_options *options)
     s->disk = options->disk;
     s->boot = boot_id();
     s->session = (uint32_t)boot_random();
-    s->pulls = s->session;
     s->dir_fd = -1;
     s->lock_fd = -1;
     s->tree = (struct tree){.blobs = -1, .ingest = -1, .quarantine = -1};

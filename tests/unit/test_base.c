@@ -1,4 +1,5 @@
 /* test_base.c - hashes that go on, maps, errors, files and lists. */
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/list.h"
@@ -255,6 +256,44 @@ static void test_list(void)
     CHECK(list_pop(&b) == &nodes[1] && list_empty(&b));
 }
 
+static void test_clock_parse(void)
+{
+    static const struct {
+        const char *text;
+        int64_t time; /* -1: it is none */
+    } CASES[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-01-31T12:00:00Z", 1769860800},
+        {"2026-01-31T12:00:00.999z", 1769860800},
+        {"2026-01-31T13:30:00+01:30", 1769860800},
+        {"2026-01-31T04:00:00.5-08:00", 1769860800},
+        {"2024-02-29T00:00:00Z", 1709164800},
+        {"", -1},
+        {"24h", -1},
+        {"2026-01-31", -1},
+        {"2026-01-31T12:00:00", -1},
+        {"2026-01-31 12:00:00Z", -1},
+        {"2026-01-31T12:00:00.Z", -1},
+        {"2026-01-31T12:00:00Zx", -1},
+        {"2026-01-31T12:00:00+0100", -1},
+        {"2026-01-31T12:00:00+24:00", -1},
+        {"2026-13-01T12:00:00Z", -1},
+        {"2026-02-29T12:00:00Z", -1},
+        {"2026-01-00T12:00:00Z", -1},
+        {"2026-01-31T24:00:00Z", -1},
+        {"2026-1-31T12:00:00Z", -1},
+        {"1969-12-31T23:59:59Z", -1},
+        {"1970-01-01T00:00:00+00:01", -1},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        int64_t time = -1;
+        bool good = clock_parse(slice_str(CASES[i].text), &time);
+
+        CHECK_NOTE(good == (CASES[i].time >= 0) && time == CASES[i].time, CASES[i].text);
+    }
+}
+
 int main(void)
 {
     test_sha();
@@ -262,5 +301,6 @@ int main(void)
     test_err();
     test_file();
     test_list();
+    test_clock_parse();
     return tap_done();
 }

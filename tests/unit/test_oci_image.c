@@ -222,6 +222,39 @@ static void test_here(void)
     CHECK(p.architecture[0] != '\0');
 }
 
+/* --- platforms ----------------------------------------------------------------------------- */
+
+static void test_platform_of_entry(void)
+{
+    static const char BODY[] =
+        {
+            "{\"manifests\":["
+            /* clang-format off */
+        IMAGE("11111111", FOR("linux", "amd64")) ","
+        IMAGE("22222222", FOR("linux", "arm\",\"variant\":\"v7")) ","
+        IMAGE("33333333", FOR("unknown", "unknown")) ","
+        IMAGE("44444444", "") ","
+        IMAGE("55555555", ",\"platform\":{\"os\":\"linux\"}") ","
+        IMAGE("66666666", FOR("li nux", "amd64")) ","
+        IMAGE("77777777", FOR("linux", "a/b/c")) ","
+        IMAGE("88888888", FOR("linux", HEX64)) "]}"
+            /* clang-format on */
+        };
+    static const char *const EXPECTED[] = {
+        "linux/amd64", "linux/arm/v7", "", "", "", "", "", "", ""};
+
+    for (unsigned n = 0; n < ARRAY_LEN(EXPECTED); n++) {
+        char platform[PLATFORM_TEXT_MAX] = "";
+        struct digest d = {.alg = DIGEST_SHA256};
+        bool found;
+
+        memset(d.bytes, (int)(0x11 * (n + 1)), 32);
+        found = platform_of_entry(slice_str(BODY), &d, platform);
+        CHECK_STR(platform, EXPECTED[n]);
+        CHECK(found == (EXPECTED[n][0] != '\0'));
+    }
+}
+
 int main(void)
 {
     test_good();
@@ -231,5 +264,6 @@ int main(void)
     test_config_types();
     test_order();
     test_here();
+    test_platform_of_entry();
     return tap_done();
 }

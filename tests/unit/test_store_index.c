@@ -575,54 +575,6 @@ static void test_touches(void)
     store_close(s);
 }
 
-/* --- pulls --------------------------------------------------------------------------------- */
-
-static void put_pulls(struct index_txn *t, void *arg)
-{
-    struct digest d = nth_digest(1, 1);
-
-    (void)arg;
-    index_put_pull(t, 1, "latest", &d, "127.0.0.1");
-    index_put_pull(t, 1, "latest", NULL, "127.0.0.1");
-}
-
-static void put_old_pull(struct index_txn *t, void *arg)
-{
-    struct record_pull pull = {.repo = 1};
-    struct record_key key;
-    struct record value;
-
-    record_key_pull(&key, clock_wall_s() - 31 * 24 * 3600, *(uint32_t *)arg);
-    record_put_pull(&value, &pull);
-    db_put(t->db, DB_PULLS, record_key_view(&key), record_view(&value));
-}
-
-static uint64_t count_pulls(struct store *s)
-{
-    struct db_txn *t = db_read_begin(s->db, &err);
-    uint64_t n = db_count(t, DB_PULLS);
-
-    db_read_end(t);
-    return n;
-}
-
-static void test_pulls(void)
-{
-    struct store *s;
-
-    store_dir_new();
-    s = store_dir_open();
-    for (uint32_t i = 0; i < 5; i++) {
-        CHECK_INT(change(s, put_old_pull, &i, &err), 0);
-    }
-    CHECK_INT(count_pulls(s), 5);
-    CHECK_INT(change(s, put_pulls, NULL, &err), 0);
-    CHECK_NOTE(count_pulls(s) == 3, "each new one takes two away that are too old");
-    CHECK_INT(change(s, put_pulls, NULL, &err), 0);
-    CHECK_INT(count_pulls(s), 4);
-    store_close(s);
-}
-
 int main(void)
 {
     log_setup(LOG_ERROR, false);
@@ -634,7 +586,6 @@ int main(void)
     test_bad_change();
     test_large_group();
     test_touches();
-    test_pulls();
     store_dir_join_pool();
     return tap_done();
 }
