@@ -241,7 +241,7 @@ static void test_platform_of_entry(void)
             /* clang-format on */
         };
     static const char *const EXPECTED[] = {
-        "linux/amd64", "linux/arm/v7", "", "", "", "", "", "", ""};
+        "linux/amd64", "linux/arm/v7", "", "", "", "", "", "linux/" HEX64, ""};
 
     for (unsigned n = 0; n < ARRAY_LEN(EXPECTED); n++) {
         char platform[PLATFORM_TEXT_MAX] = "";
