@@ -6,8 +6,12 @@
 #include "store_blobs.h"
 #include "tap.h"
 
+/* What lies between a candidate and its removal is not seen from outside. */
+#include "store/retain.c"
+
 #include "base/clock.h"
 #include "base/limits.h"
+#include "store/gate.h"
 #include "store/hosted.h"
 #include "store/inner.h"
 #include "store/judge.h"
@@ -495,6 +499,166 @@ static void test_drop(void)
     store_close(s);
 }
 
+/* --- between the snapshot and the change ----------------------------------------------------- */
+
+static struct run quiet_run(void)
+{
+    return (struct run){.store = s, .rules = &ALL_RULES, .now = clock_wall_s(), .err = &err};
+}
+
+static uint64_t id_of(const char *repo)
+{
+    struct index_read *r = index_read_begin(s);
+    uint64_t id = 0;
+
+    CHECK(index_get_repo(r, REPO_HOSTED, repo, &id) == INDEX_FOUND);
+    index_read_end(r);
+    return id;
+}
+
+static struct batch *batch_of(struct place *p, bool manifests, int64_t before)
+{
+    struct batch *b = xnew(struct batch);
+
+    b->place = p;
+    b->write.apply = batch_apply;
+    b->manifests = manifests;
+    b->before = before;
+    record_key_members(&b->next, p->repo);
+    return b;
+}
+
+/* A candidate that is tagged, or named, before the change stays. */
+static void test_members_are_judged_again(void)
+{
+    struct run run;
+    struct place p;
+    struct batch *b;
+
+    start();
+    run = quiet_run();
+    simple("stage/old", IMAGE, NULL, 400 * DAY);
+    layer("stage/old", LAYER, 400 * DAY);
+    p = (struct place){&run, id_of("stage/old"), "stage/old", &RULES[1]};
+    b = batch_of(&p, true, run.now - DAY);
+    CHECK_INT(batch_find(b), 0);
+    CHECK_INT(b->n, 1);
+    image(names((struct made){.repo = "stage/old", .n = INDEX, .tag = "i", .age = 400 * DAY}, IMAGE,
+                CHILD_MANIFEST));
+    CHECK_INT(batch_remove(b), 0);
+    CHECK(has("stage/old", IMAGE) && is_here(IMAGE));
+    free(b);
+    b = batch_of(&p, false, run.now - DAY);
+    CHECK_INT(batch_find(b), 0);
+    CHECK_INT(b->n, 1);
+    image(
+        names((struct made){.repo = "stage/old", .n = IMAGE + 1, .tag = "t"}, LAYER, CHILD_LAYER));
+    CHECK_INT(batch_remove(b), 0);
+    CHECK(has("stage/old", LAYER) && is_here(LAYER));
+    free(b);
+    store_close(s);
+}
+
+/* A tag that was pushed again since it was judged stays. */
+static void test_tags_are_judged_again(void)
+{
+    struct keep_tag *tags;
+    struct run run;
+    struct place p;
+    size_t n;
+
+    start();
+    run = quiet_run();
+    simple("stage/old", IMAGE, "old", 11 * DAY);
+    p = (struct place){&run, id_of("stage/old"), "stage/old", &RULES[1]};
+    CHECK_INT(keep_find(s, p.repo, p.rule, run.now, &tags, &n), 0);
+    CHECK_INT(n, 1);
+    simple("stage/old", IMAGE, "old", 0);
+    CHECK_INT(del_tags(&p, tags, n), 0);
+    CHECK(has_tag("stage/old", "old"));
+    CHECK_INT(run.sum.tags, 0);
+    free(tags);
+    store_close(s);
+}
+
+/* --- what else holds bytes ------------------------------------------------------------------- */
+
+static void pin(struct index_txn *t, void *arg)
+{
+    struct blob_record b;
+
+    CHECK(index_txn_get_blob(t, arg, &b) == INDEX_FOUND);
+    b.pinned = true;
+    index_txn_put_blob(t, arg, &b);
+}
+
+static void test_leases_and_pins_hold_bytes(void)
+{
+    struct digest leased = digest_of(LAYER);
+    struct digest pinned = digest_of(LAYER + 1);
+
+    start();
+    leave(LAYER, BLOB_LAYER, 2 * DAY);
+    leave(LAYER + 1, BLOB_LAYER, 2 * DAY);
+    leave(LAYER + 2, BLOB_LAYER, 2 * DAY);
+    CHECK(store_lease(s, &leased));
+    CHECK_INT(change(s, pin, &pinned, &err), 0);
+    run();
+    CHECK(is_here(LAYER) && is_here(LAYER + 1) && !is_here(LAYER + 2));
+    store_close(s);
+}
+
+/* Somebody puts it there just now: neither record nor file goes. */
+static void test_a_gate_holds_bytes(void)
+{
+    struct digest d = digest_of(LAYER);
+
+    start();
+    leave(LAYER, BLOB_LAYER, 2 * DAY);
+    gate_enter(s->gate, &d);
+    CHECK_INT(drop_bytes(s, &d, 1, NULL, NULL, &err), 0);
+    CHECK(is_here(LAYER));
+    gate_leave(s->gate, &d);
+    CHECK_INT(drop_bytes(s, &d, 1, NULL, NULL, &err), 0);
+    CHECK(!is_here(LAYER));
+    store_close(s);
+}
+
+/* --- more than one change takes -------------------------------------------------------------- */
+
+static void test_more_than_a_batch(void)
+{
+    struct retain_sum sum;
+
+    start();
+    for (unsigned i = 0; i < 2 * BATCH + 1; i++) {
+        layer("stage/a", 1000 + i, 2 * DAY);
+        leave(2000 + i, BLOB_LAYER, 2 * DAY);
+    }
+    sum = run();
+    CHECK_INT(sum.blobs, 2 * BATCH + 1);
+    CHECK_INT(sum.bytes, 2 * (2 * BATCH + 1) * 500);
+    store_close(s);
+}
+
+static void test_counts(void)
+{
+    int64_t before[] = {counter_sum(COUNTER_retain_tags), counter_sum(COUNTER_retain_manifests),
+                        counter_sum(COUNTER_retain_blobs), counter_sum(COUNTER_retain_bytes)};
+    struct retain_sum sum;
+
+    start();
+    simple("stage/old", IMAGE, NULL, 400 * DAY);
+    simple("stage/old", IMAGE + 1, "old", 11 * DAY);
+    sum = run();
+    CHECK(sum.tags == 1 && sum.manifests == 1 && sum.blobs == 1 && sum.bytes == 1000);
+    CHECK_INT(counter_sum(COUNTER_retain_tags) - before[0], 1);
+    CHECK_INT(counter_sum(COUNTER_retain_manifests) - before[1], 1);
+    CHECK_INT(counter_sum(COUNTER_retain_blobs) - before[2], 1);
+    CHECK_INT(counter_sum(COUNTER_retain_bytes) - before[3], 1000);
+    store_close(s);
+}
+
 static void test_patterns_of_tags(void)
 {
     CHECK(keep_pattern_valid("release-*") && keep_pattern_valid("V1.2_x") &&
@@ -515,6 +679,12 @@ int main(void)
     test_a_push_keeps_it();
     test_leftovers();
     test_drop();
+    test_members_are_judged_again();
+    test_tags_are_judged_again();
+    test_leases_and_pins_hold_bytes();
+    test_a_gate_holds_bytes();
+    test_more_than_a_batch();
+    test_counts();
     test_patterns_of_tags();
     store_dir_join_pool();
     return tap_done();
