@@ -68,3 +68,20 @@ const char *err_name(enum err_code code)
 {
     return ERR_ROWS[code].name;
 }
+
+enum err_code err_of_answer(int status, const char *oci)
+{
+    enum err_code of_status = ERR_INTERNAL;
+
+    for (size_t i = ARRAY_LEN(ERR_ROWS); i-- > 1;) {
+        if (ERR_ROWS[i].status == status) {
+            of_status = (enum err_code)i;
+        }
+    }
+    for (size_t i = 1; i < ARRAY_LEN(ERR_ROWS); i++) {
+        if (ERR_ROWS[i].status == status && strcmp(ERR_ROWS[i].oci, oci) == 0) {
+            return (enum err_code)i;
+        }
+    }
+    return of_status;
+}

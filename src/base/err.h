@@ -86,4 +86,8 @@ const char *err_oci_code(enum err_code code);
 enum err_retry err_retry(enum err_code code);
 const char *err_name(enum err_code code);
 
+/* The code of an answer with that status and OCI code: the first in the table with both, else with
+ * that status, else ERR_INTERNAL. */
+enum err_code err_of_answer(int status, const char *oci);
+
 #endif

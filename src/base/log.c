@@ -16,6 +16,7 @@
 
 static enum log_level log_level = LOG_INFO;
 static bool log_json;
+static bool access_muted;
 
 static const char *const LEVEL_NAMES[] = {"error", "warn", "info", "debug"};
 
@@ -39,6 +40,11 @@ void log_setup(enum log_level level, bool json)
 {
     log_level = level;
     log_json = json;
+}
+
+void log_mute_access(void)
+{
+    access_muted = true;
 }
 
 bool log_is_json(void)
@@ -154,6 +160,9 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 
 void log_access(const char *line, size_t n)
 {
+    if (access_muted) {
+        return;
+    }
     if (n + 1 > sizeof(gathered.bytes)) {
         n = sizeof(gathered.bytes) - 1;
     }

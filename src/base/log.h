@@ -13,6 +13,8 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* Before any thread starts. */
 void log_setup(enum log_level level, bool json);
+/* No access log in this process: standard output is used for something else. Likewise. */
+void log_mute_access(void);
 bool log_is_json(void);
 bool log_wants(enum log_level level);
 bool log_level_parse(struct slice s, enum log_level *ret);

@@ -1,59 +1,17 @@
 /* cli/remote.c - a client of the control socket: one request, one answer. */
 #include "cli/remote.h"
 
+#include "cli/connect.h"
 #include "cli/patience.h"
 #include "http/head.h"
 #include "oci/errbody.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define SOCKET "control.sock"
 #define PIECE (64u * 1024)
-
-/* --- connecting ---------------------------------------------------------------------------- */
-
-/* The socket in the folder, through its descriptor: a path may be longer than an address. */
-static int connect_in(int dir, int *ret_error)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/" SOCKET, dir);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0) {
-        return fd;
-    }
-    *ret_error = errno;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return -1;
-}
-
-static enum remote_answer server_connect(const char *data, int *ret_fd, struct err *err)
-{
-    _cleanup_close_ int dir = open(data, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int error = 0;
-
-    if (dir < 0) {
-        err_set(err, ERR_STORE, "%.160s: %s", data, strerror(errno));
-        return REMOTE_FAILED;
-    }
-    *ret_fd = connect_in(dir, &error);
-    if (*ret_fd >= 0) {
-        return REMOTE_DONE;
-    }
-    if (error == ENOENT || error == ECONNREFUSED) {
-        return REMOTE_NOBODY;
-    }
-    err_set(err, ERR_STORE, "%.160s/" SOCKET ": %s", data, strerror(error));
-    return REMOTE_FAILED;
-}
 
 /* --- asking -------------------------------------------------------------------------------- */
 
@@ -68,19 +26,6 @@ static void write_request(const struct admin_command *c, const struct admin_quer
     buf_printf(out, "%s%s HTTP/1.1\r\nHost: larder\r\n%sConnection: close\r\n\r\n",
                q->all ? "&all=1" : "", q->dry_run ? "&dry_run=1" : "",
                c->changes ? "Content-Length: 0\r\n" : "");
-}
-
-static int send_all(int fd, struct slice s, struct err *err)
-{
-    while (s.len > 0) {
-        ssize_t n = send(fd, s.p, s.len, MSG_NOSIGNAL);
-
-        if (n < 0 && errno != EINTR) {
-            return err_set(err, ERR_STORE, "the server does not listen: %s", strerror(errno));
-        }
-        s = slice_from(s, n < 0 ? 0 : (size_t)n);
-    }
-    return 0;
 }
 
 /* Everything until the server closes, which is the head and the body. */
@@ -136,18 +81,22 @@ enum remote_answer remote_ask(const char *data, const struct admin_command *c,
                               const struct admin_query *q, struct buf *out, struct err *err)
 {
     _cleanup_close_ int fd = -1;
-    enum remote_answer connected = server_connect(data, &fd, err);
     struct buf request;
     struct buf all;
     int result;
 
     buf_init(out, ADMIN_ANSWER_MAX);
-    if (connected != REMOTE_DONE) {
-        return connected;
+    switch (connect_control(data, &fd, err)) {
+    case CONNECT_DONE:
+        break;
+    case CONNECT_NOBODY:
+        return REMOTE_NOBODY;
+    case CONNECT_FAILED:
+        return REMOTE_FAILED;
     }
     write_request(c, q, &request);
     buf_init(&all, 2 * (size_t)ADMIN_ANSWER_MAX);
-    result = send_all(fd, buf_view(&request), err);
+    result = connect_send(fd, buf_view(&request), err);
     if (result == 0) {
         result = receive_all(fd, &all, err);
     }

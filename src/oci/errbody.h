@@ -15,4 +15,7 @@ void errbody_write(struct buf *b, const char *code, const char *message, const c
 /* The first message of such a body, cut to `size` bytes; of any other body, words that say so. */
 void errbody_message(struct slice body, char *out, size_t size);
 
+/* The code of the first error, likewise; "" where there is none. */
+void errbody_code(struct slice body, char *out, size_t size);
+
 #endif

@@ -1,0 +1,93 @@
+/* cli/host.c - finds the server, or starts an engine. */
+#include "cli/host.h"
+
+#include "base/log.h"
+#include "cli/connect.h"
+#include "cli/engine.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define DRAIN_LOOK_MS 5
+
+/* Owner: host_open()'s caller. */
+struct host {
+    struct config *config; /* the engine's, where there is one */
+    struct engine *engine; /* NULL: a server runs */
+};
+
+static int engine_open(struct host *h, struct err *err)
+{
+    log_mute_access(); /* standard output is the command's */
+    h->engine = engine_new(h->config, true, err);
+    if (h->engine == NULL) {
+        h->config = NULL; /* engine_new() took it */
+        return -1;
+    }
+    engine_start(h->engine);
+    return 0;
+}
+
+static int host_find(struct host *h, struct err *err)
+{
+    _cleanup_close_ int fd = -1;
+
+    switch (connect_control(h->config->data, &fd, err)) {
+    case CONNECT_DONE:
+        return 0;
+    case CONNECT_NOBODY:
+        return engine_open(h, err);
+    case CONNECT_FAILED:
+        break;
+    }
+    return -1;
+}
+
+struct host *host_open(struct config *config, struct err *err)
+{
+    struct host *h = xnew(struct host);
+
+    signal(SIGPIPE, SIG_IGN);
+    limits = config->limits;
+    h->config = config;
+    if (host_find(h, err) < 0) {
+        host_free(h);
+        return NULL;
+    }
+    return h;
+}
+
+static void engine_end(struct engine *e)
+{
+    engine_drain(e);
+    for (uint64_t waited = 0; waited < limits.drain && engine_connections(e) > 0;
+         waited += DRAIN_LOOK_MS) {
+        ignore_result(poll(NULL, 0, DRAIN_LOOK_MS) < 0);
+    }
+    engine_stop(e);
+    engine_free(e);
+}
+
+void host_free(struct host *h)
+{
+    if (h == NULL) {
+        return;
+    }
+    if (h->engine != NULL) {
+        engine_end(h->engine);
+    } else {
+        config_free(h->config);
+    }
+    free(h);
+}
+
+const struct config *host_config(const struct host *h)
+{
+    return h->config;
+}
+
+bool host_is_own(const struct host *h)
+{
+    return h->engine != NULL;
+}
