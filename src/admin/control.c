@@ -1,6 +1,7 @@
 /* admin/control.c - what the control socket answers: at once, or by a job of the disk pool. */
 #include "admin/control.h"
 
+#include "admin/metrics.h"
 #include "base/counter.h"
 #include "oci/errbody.h"
 #include "oci/query.h"
@@ -19,6 +20,7 @@
 struct control {
     struct admin admin;
     atomic_uint live;
+    atomic_bool draining;
 };
 
 /* A command under way. Owner: itself, until its end. Thread: the exchange's loop, but for run(). */
@@ -65,6 +67,35 @@ static void reply_counters(struct http_exchange *x)
     buf_str(&body, "}\n");
     http_reply(x, 200, slice_str(JSON_HEADERS), buf_view(&body));
     buf_free(&body);
+}
+
+static void reply_metrics(struct control *c, struct http_exchange *x)
+{
+    struct buf body;
+
+    buf_init(&body, METRICS_MAX);
+    metrics_write(c->admin.store, &body);
+    http_reply(x, 200, slice_str("Content-Type: " METRICS_CONTENT_TYPE "\r\n"), buf_view(&body));
+    buf_free(&body);
+}
+
+/* A process that answers at all is healthy; it is ready until it was told to stop. */
+static void reply_health(struct control *c, struct http_exchange *x)
+{
+    bool ready = slice_is(x->head.path, "/healthz") || !atomic_load(&c->draining);
+
+    http_reply(x, ready ? 200 : 503, slice_str("Content-Type: text/plain\r\n"),
+               slice_str(ready ? "ok\n" : "stopping\n"));
+}
+
+static bool is_health(struct slice path)
+{
+    return slice_is(path, "/healthz") || slice_is(path, "/readyz");
+}
+
+bool control_takes(const struct http_exchange *x, bool operator)
+{
+    return is_health(x->head.path) || (operator&& slice_is(x->head.path, "/metrics"));
 }
 
 /* --- commands ------------------------------------------------------------------------------ */
@@ -210,6 +241,27 @@ static void command_handle(struct control *c, struct http_exchange *x,
     command_start(c, x, what);
 }
 
+/* What is only read, and at once. */
+static void look_handle(struct control *c, struct http_exchange *x)
+{
+    struct slice path = x->head.path;
+    bool metrics = slice_is(path, "/metrics");
+    bool counters = slice_is(path, PREFIX "counters");
+
+    if (!metrics && !counters && !is_health(path)) {
+        refuse(x, ERR_NOT_FOUND,
+               "here are /healthz, /readyz, /metrics, and counters and commands under " PREFIX);
+    } else if (!is_read(x)) {
+        refuse(x, ERR_UNSUPPORTED, "this is read by GET");
+    } else if (metrics) {
+        reply_metrics(c, x);
+    } else if (counters) {
+        reply_counters(x);
+    } else {
+        reply_health(c, x);
+    }
+}
+
 void control_handle(struct control *c, struct http_exchange *x)
 {
     const struct admin_command *what = NULL;
@@ -219,13 +271,14 @@ void control_handle(struct control *c, struct http_exchange *x)
     }
     if (what != NULL) {
         command_handle(c, x, what);
-    } else if (!slice_is(x->head.path, PREFIX "counters")) {
-        refuse(x, ERR_NOT_FOUND, "the control socket has counters and commands under " PREFIX);
-    } else if (!is_read(x)) {
-        refuse(x, ERR_UNSUPPORTED, "counters are read by GET");
     } else {
-        reply_counters(x);
+        look_handle(c, x);
     }
+}
+
+void control_drain(struct control *c)
+{
+    atomic_store(&c->draining, true);
 }
 
 /* --- life ---------------------------------------------------------------------------------- */

@@ -2,6 +2,8 @@
  * admin/control.h - HTTP under /-/ for the operator: on the control socket, and on listeners of
  * role admin.
  *
+ *   GET  /healthz, /readyz               200, or 503 where it was told to stop (readyz)
+ *   GET  /metrics                        admin/metrics.h
  *   GET  /-/counters                     a JSON object: the name of each counter and its sum
  *   GET  /-/stages?repository=NAME       the commands of admin/admin.h
  *   GET  /-/ls?repository=NAME&all=1
@@ -26,6 +28,12 @@ struct control *control_new(const struct admin *a);
 void control_free(struct control *c);
 /* Commands that have not come to their end. Any thread. */
 unsigned control_live(const struct control *c);
+
+/* Whether a request on a listener of another role is for this all the same: /healthz and /readyz
+ * on each of them, /metrics where whoever connects may see what an operator sees. */
+bool control_takes(const struct http_exchange *x, bool operator);
+/* From now on it is not ready. Any thread. */
+void control_drain(struct control *c);
 
 /* Answers one exchange. Loop thread. */
 void control_handle(struct control *c, struct http_exchange *x);

@@ -22,6 +22,7 @@
     X(responses_passed, "answers whose bytes were passed through and not kept")                    \
     X(responses_none, "answers that came from neither: errors, pings")                             \
     X(bytes_sent, "body bytes sent to clients")                                                    \
+    X(bytes_saved, "body bytes sent that were not fetched for this request")                       \
     X(upstream_connections, "connections opened to upstreams, token servers included")             \
     X(upstream_requests, "requests sent to upstreams, token requests not included")                \
     X(upstream_manifest_heads, "HEAD requests for manifests sent upstream")                        \

@@ -13,6 +13,7 @@
 #include "cli/open.h"
 #include "net/listen.h"
 #include "net/resolve.h"
+#include "registry/access.h"
 #include "registry/record.h"
 #include "registry/registry.h"
 
@@ -63,11 +64,17 @@ struct engine {
 
 /* --- requests and connections -------------------------------------------------------------- */
 
+/* Without access rules this machine may see everything. */
+static bool is_operators(const struct http_listener *l)
+{
+    return l->role == ROLE_ALL && access_is_local(l->text);
+}
+
 static void on_exchange(struct http_exchange *x)
 {
     struct engine *s = x->context;
 
-    if (x->listener->role == ROLE_ADMIN) {
+    if (x->listener->role == ROLE_ADMIN || control_takes(x, is_operators(x->listener))) {
         control_handle(s->control, x);
     } else {
         registry_handle(s->registry, x);
@@ -353,6 +360,7 @@ void engine_start(struct engine *s)
 
 void engine_drain(struct engine *s)
 {
+    control_drain(s->control);
     listeners_stop(s->listeners);
     log_event(LOG_INFO, "serve.drain", "stopping: waiting for %u connections",
               http_server_connections(s->server));

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/histogram.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -35,6 +36,30 @@ static void record_count(enum request_from from)
         count(responses_passed);
         break;
     }
+}
+
+/* Which row of the histograms an answer belongs to. */
+static enum histogram histogram_of(const struct request *q)
+{
+    bool manifest = q != NULL && q->route.kind == ROUTE_MANIFEST;
+    bool blob = q != NULL && q->route.kind == ROUTE_BLOB;
+
+    if (!manifest && !blob) {
+        return HISTOGRAM_other;
+    }
+    switch (q->from) {
+    case FROM_HIT:
+    case FROM_STALE:
+    case FROM_REVALIDATED:
+        return manifest ? HISTOGRAM_manifest_store : HISTOGRAM_blob_store;
+    case FROM_MISS:
+    case FROM_JOINED:
+    case FROM_PASSED:
+        return manifest ? HISTOGRAM_manifest_upstream : HISTOGRAM_blob_upstream;
+    case FROM_NONE:
+        break;
+    }
+    return HISTOGRAM_other;
 }
 
 /* What the line says, in either form. */
@@ -139,6 +164,11 @@ void record_write(const struct request *q, const struct http_exchange *x)
 
     record_count(q == NULL ? FROM_NONE : q->from);
     line_fill(&l, q, x);
+    histogram_note(histogram_of(q), HISTOGRAM_FIRST_BYTE, l.first_us);
+    histogram_note(histogram_of(q), HISTOGRAM_WHOLE, l.total_us);
+    if (q != NULL && q->from != FROM_NONE && q->from != FROM_MISS && q->from != FROM_PASSED) {
+        count_add(bytes_saved, x->bytes_sent);
+    }
     if (log_is_json()) {
         line_json(&b, &l, x);
     } else {

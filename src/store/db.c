@@ -734,6 +734,13 @@ uint64_t db_size(struct db *db)
     return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+uint64_t db_size_max(struct db *db)
+{
+    MDB_envinfo info;
+
+    return mdb_env_info(db->env, &info) == 0 ? info.me_mapsize : 0;
+}
+
 /* Where pages have leaked, which 0.9.24 lets happen, it can be copied only as it is. */
 int db_copy(struct db *db, int fd, struct err *err)
 {

@@ -103,8 +103,9 @@ enum db_found db_each(struct db_txn *t, enum db_table table, struct slice prefix
 
 /* Records in a table. */
 uint64_t db_count(struct db_txn *t, enum db_table table);
-/* Bytes of the file that are in use, free pages among them. */
+/* Bytes of the file that are in use, free pages among them; and how large it may become. */
 uint64_t db_size(struct db *db);
+uint64_t db_size_max(struct db *db);
 /* Writes a compact copy of what is committed to `fd`; a reader for as long as it takes. */
 int db_copy(struct db *db, int fd, struct err *err) MUST_CHECK;
 

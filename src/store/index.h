@@ -14,7 +14,7 @@
 enum index_found { INDEX_FOUND, INDEX_ABSENT, INDEX_FAILED };
 
 enum blob_class { BLOB_LAYER = 0, BLOB_MANIFEST = 1, BLOB_CONFIG = 2, BLOB_OTHER = 3 };
-#define BLOB_CLASSES 4
+#define BLOB_CLASSES STORE_CLASSES
 
 struct blob_record {
     uint64_t size;

@@ -13,6 +13,7 @@
 #include "store/writer.h"
 
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static void store_free(struct store *s)
@@ -121,4 +122,39 @@ struct pool *store_disk(const struct store *s)
 const char *store_dir(const struct store *s)
 {
     return s->dir;
+}
+
+/* --- figures ------------------------------------------------------------------------------- */
+
+struct store_numbers store_numbers(const struct store *s)
+{
+    struct record_totals totals = budget_totals(s->budget);
+    struct store_numbers n = {
+        .held = store_bytes(s),
+        .budget = store_budget(s),
+        .index = db_size(s->db),
+        .index_max = db_size_max(s->db),
+    };
+    struct statvfs disk;
+
+    for (size_t i = 0; i < STORE_CLASSES; i++) {
+        n.blobs[i] = totals.count[i];
+        n.blob_bytes[i] = totals.bytes[i];
+    }
+    if (fstatvfs(s->dir_fd, &disk) == 0) {
+        n.free = (uint64_t)disk.f_bavail * disk.f_frsize;
+    }
+    return n;
+}
+
+const char *store_class_name(size_t class)
+{
+    static const char *const NAMES[STORE_CLASSES] = {
+        [BLOB_LAYER] = "layer",
+        [BLOB_MANIFEST] = "manifest",
+        [BLOB_CONFIG] = "config",
+        [BLOB_OTHER] = "other",
+    };
+
+    return NAMES[class];
 }

@@ -45,6 +45,22 @@ const char *store_dir(const struct store *s);
  * the disk is asked once a second at most. */
 uint64_t store_bytes(const struct store *s);
 uint64_t store_budget(const struct store *s);
+/* What an operator wants to see of it. */
+#define STORE_CLASSES 4
+struct store_numbers {
+    uint64_t held;                 /* store_bytes() */
+    uint64_t budget;               /* store_budget() */
+    uint64_t free;                 /* on the disk of the data directory */
+    uint64_t blobs[STORE_CLASSES]; /* by class, as the index has them */
+    uint64_t blob_bytes[STORE_CLASSES];
+    uint64_t index; /* bytes in use, and how many it may become */
+    uint64_t index_max;
+};
+/* As of now; asks the disk. Any thread. */
+struct store_numbers store_numbers(const struct store *s);
+/* "layer", "manifest", "config", "other". */
+const char *store_class_name(size_t class);
+
 /* Whether `size` more bytes may be kept: cache.max_size and cache.min_free. Counts what flights
  * have reserved. Any thread. */
 bool store_reserve(struct store *s, uint64_t size) MUST_CHECK;
