@@ -1,169 +1,54 @@
 /* cli/flags.c - one table of flags, read by getopt_long(). */
 #include "cli/flags.h"
 
+#include "cli/help.h"
+
 #include <getopt.h>
 #include <stdlib.h>
-
-/* Which commands take a flag: a bit each, by position in COMMANDS. */
-enum {
-    ON_SERVE = 1,
-    ON_CHECK = 2,
-    ON_STAGES = 16,
-    ON_LS = 32,
-    ON_RM = 64,
-    ON_GC = 128,
-    ON_LOCK = 256,
-    ON_STORE = ON_STAGES | ON_LS | ON_RM | ON_GC | ON_LOCK,
-    ON_ALL = ~0
-};
-
-#define STORE_HELP                                                                                 \
-    "\n"                                                                                           \
-    "Asks the server that runs on the data directory; where none does, works on it directly.\n"    \
-    "\n"                                                                                           \
-    "  --config FILE            the configuration of the server\n"                                 \
-    "  --data DIR               where everything is kept\n"
-#define JSON_HELP "  --json                   what was found, as JSON\n"
-#define HELP_HELP "  -h, --help               this text\n"
 
 static const struct {
     const char *name;
     size_t args_max;
-    const char *help;
-} COMMANDS[] = {
-    {"serve", 0,
-     "usage: larder serve [FLAG]...\n"
-     "\n"
-     "Runs the cache proxy. A flag replaces the value of the configuration file.\n"
-     "\n"
-     "  --config FILE            the configuration, JSON; `larder check FILE` checks it\n"
-     "  --data DIR               where everything is kept\n"
-     "  --listen ADDR:PORT       where clients connect, or unix:/path; may be repeated\n"
-     "  --upstream NAME=URL      where registry NAME is reached; may be repeated\n"
-     "  --hosted PATTERN         names of Larder's own repositories; may be repeated\n"
-     "  --tag-ttl DURATION       how long a tag is answered without asking upstream (5m)\n"
-     "  --offline                ask no upstream, serve what is here\n"
-     "  --lock FILE              tags of mirrored repositories mean what FILE says, and no others\n"
-     "                           are there\n"
-     "  --workers N              threads that serve; 0: one for each CPU\n"
-     "  --log-level LEVEL        error, warn, info or debug\n"
-     "  --log-format FORMAT      text or json\n"
-     "  -h, --help               this text\n"},
-    {"check", 1,
-     "usage: larder check [FLAG]... [FILE]\n"
-     "\n"
-     "Checks a configuration file and says what it means; without FILE that of --config, without\n"
-     "that the defaults. Exit status 2 where it is wrong.\n"
-     "\n"
-     "  --config FILE            the same as FILE\n"
-     "  --data DIR               where everything is kept\n"
-     "  -h, --help               this text\n"},
-    {"version", 0,
-     "usage: larder version\n"
-     "\n"
-     "Prints the version.\n"
-     "\n"
-     "  --config FILE, --data DIR  have no meaning here\n"
-     "  -h, --help                 this text\n"},
-    {"help", 1,
-     "usage: larder help [COMMAND]\n"
-     "\n"
-     "Prints how the program, or one command, is used.\n"
-     "\n"
-     "  --config FILE, --data DIR  have no meaning here\n"
-     "  -h, --help                 this text\n"},
-    {"stages", 1,
-     "usage: larder stages [FLAG]... [REPOSITORY]\n"
-     "\n"
-     "Shows which image extends which: those that were pushed and the mirrored ones below them, "
-     "or\n"
-     "what has to do with REPOSITORY, which may be a mirrored one (docker.io/library/golang). "
-     "Sizes\n"
-     "are those of the layers as they are stored; + is what an image adds to the one above it.\n"
-     "From scratch is what extends no image that is here.\n" STORE_HELP JSON_HELP HELP_HELP},
-    {"ls", 1,
-     "usage: larder ls [FLAG]... [REPOSITORY]\n"
-     "\n"
-     "Lists the repositories that were pushed to and their tags, or those of REPOSITORY, which "
-     "may\n"
-     "be a mirrored one. Sizes are what is here, each blob once.\n" STORE_HELP
-     "  --all                    the mirrored repositories too\n" JSON_HELP HELP_HELP},
-    {"rm", 1000,
-     "usage: larder rm [FLAG]... NAME...\n"
-     "\n"
-     "Removes what was pushed, and says what it removed. NAME is one of\n"
-     "\n"
-     "  REPOSITORY:TAG           the tag alone\n"
-     "  REPOSITORY@DIGEST        the manifest, with its tags\n"
-     "  REPOSITORY               all that is in the repository\n"
-     "\n"
-     "Bytes that nobody holds any more are freed behind that; layers by `larder gc`.\n" STORE_HELP
-         JSON_HELP HELP_HELP},
-    {"gc", 0,
-     "usage: larder gc [FLAG]...\n"
-     "\n"
-     "Applies the rules of `hosted` now, and removes blobs that no manifest refers to.\n" STORE_HELP
-     "  --dry-run                only say what would go\n" JSON_HELP HELP_HELP},
-    {"lock", 0,
-     "usage: larder lock [FLAG]...\n"
-     "\n"
-     "Prints what was pulled in the last 30 days as a lock file: which digest each tag meant when\n"
-     "it was last asked for, and for which platforms it was pulled. A server can be held to it\n"
-     "(`larder serve --help`).\n" STORE_HELP
-     "  --since TIME             what was pulled since then: 24h, 7d, or 2026-01-31T12:00:00Z\n"
-     "  --client ADDR            what the client at this address pulled; unix: by a socket\n"
-     "  --json                   changes nothing\n" HELP_HELP},
+} COMMANDS[COMMAND_COUNT] = {
+#define X(id, name, args_max) {name, args_max},
+    COMMAND_LIST(X)
+#undef X
 };
 
-static const char GENERAL_HELP[] =
-    "usage: larder COMMAND [FLAG]... [ARGUMENT]...\n"
-    "\n"
-    "A cache proxy for OCI registries: between builders and registries, each layer is fetched "
-    "once.\n"
-    "\n"
-    "  serve     run the proxy\n"
-    "  check     check a configuration file\n"
-    "  stages    show which image extends which\n"
-    "  ls        list repositories and tags\n"
-    "  rm        remove tags, manifests, repositories\n"
-    "  gc        remove what is not kept any longer\n"
-    "  lock      print what was pulled, with digests\n"
-    "  version   print the version\n"
-    "  help      say how a command is used\n"
-    "\n"
-    "  --config FILE   the configuration, JSON\n"
-    "  --data DIR      where everything is kept\n"
-    "  -h, --help      of the program, or behind a command of that one\n"
-    "  --version       the same as the command\n";
+/* Which commands take a flag. */
+#define ON(id) (1u << COMMAND_##id)
+#define ON_STORE (ON(STAGES) | ON(LS) | ON(RM) | ON(GC) | ON(LOCK))
+#define ON_ALL (~0u)
 
 enum kind { KIND_TEXT, KIND_LIST, KIND_YES };
 
 /* Where a flag's value goes in struct flags; of a list also where its count is. */
 static const struct flag {
     const char *name;
+    char letter; /* -o as well; 0: none */
     enum kind kind;
-    int commands;
+    unsigned commands;
     size_t offset;
     size_t offset_n;
 } FLAGS[] = {
 #define CONFIG_AT(field) offsetof(struct flags, config.field)
-    {"config", KIND_TEXT, ON_ALL, CONFIG_AT(config), 0},
-    {"data", KIND_TEXT, ON_ALL, CONFIG_AT(data), 0},
-    {"listen", KIND_LIST, ON_SERVE, CONFIG_AT(listen), CONFIG_AT(n_listen)},
-    {"upstream", KIND_LIST, ON_SERVE, CONFIG_AT(upstream), CONFIG_AT(n_upstream)},
-    {"hosted", KIND_LIST, ON_SERVE, CONFIG_AT(hosted), CONFIG_AT(n_hosted)},
-    {"tag-ttl", KIND_TEXT, ON_SERVE, CONFIG_AT(tag_ttl), 0},
-    {"workers", KIND_TEXT, ON_SERVE, CONFIG_AT(workers), 0},
-    {"log-level", KIND_TEXT, ON_SERVE, CONFIG_AT(log_level), 0},
-    {"log-format", KIND_TEXT, ON_SERVE, CONFIG_AT(log_format), 0},
-    {"lock", KIND_TEXT, ON_SERVE, CONFIG_AT(lock), 0},
-    {"offline", KIND_YES, ON_SERVE, CONFIG_AT(offline), 0},
-    {"json", KIND_YES, ON_STORE, offsetof(struct flags, json), 0},
-    {"all", KIND_YES, ON_LS, offsetof(struct flags, all), 0},
-    {"since", KIND_TEXT, ON_LOCK, offsetof(struct flags, since), 0},
-    {"client", KIND_TEXT, ON_LOCK, offsetof(struct flags, client), 0},
-    {"dry-run", KIND_YES, ON_GC, offsetof(struct flags, dry_run), 0},
-    {"help", KIND_YES, ON_ALL, offsetof(struct flags, help), 0},
+    {"config", 0, KIND_TEXT, ON_ALL, CONFIG_AT(config), 0},
+    {"data", 0, KIND_TEXT, ON_ALL, CONFIG_AT(data), 0},
+    {"listen", 0, KIND_LIST, ON(SERVE), CONFIG_AT(listen), CONFIG_AT(n_listen)},
+    {"upstream", 0, KIND_LIST, ON(SERVE), CONFIG_AT(upstream), CONFIG_AT(n_upstream)},
+    {"hosted", 0, KIND_LIST, ON(SERVE), CONFIG_AT(hosted), CONFIG_AT(n_hosted)},
+    {"tag-ttl", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(tag_ttl), 0},
+    {"workers", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(workers), 0},
+    {"log-level", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(log_level), 0},
+    {"log-format", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(log_format), 0},
+    {"lock", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(lock), 0},
+    {"offline", 0, KIND_YES, ON(SERVE), CONFIG_AT(offline), 0},
+    {"json", 0, KIND_YES, ON_STORE, offsetof(struct flags, json), 0},
+    {"all", 0, KIND_YES, ON(LS), offsetof(struct flags, all), 0},
+    {"since", 0, KIND_TEXT, ON(LOCK), offsetof(struct flags, since), 0},
+    {"client", 0, KIND_TEXT, ON(LOCK), offsetof(struct flags, client), 0},
+    {"dry-run", 0, KIND_YES, ON(GC), offsetof(struct flags, dry_run), 0},
+    {"help", 0, KIND_YES, ON_ALL, offsetof(struct flags, help), 0},
 #undef CONFIG_AT
 };
 
@@ -186,9 +71,9 @@ const char *flags_help(const char *command)
     int i = command_find(command);
 
     if (command == NULL) {
-        return GENERAL_HELP;
+        return help_general();
     }
-    return i < 0 ? NULL : COMMANDS[i].help;
+    return i < 0 ? NULL : help_of((enum command_id)i);
 }
 
 /* Keeps one value of a flag in *f. */
@@ -247,29 +132,57 @@ static void options_fill(struct option *all)
     all[N_FLAGS + 1] = (struct option){0};
 }
 
+/* ":hx:y", as getopt() wants it. */
+static void letters_fill(char *out)
+{
+    *out++ = ':';
+    *out++ = 'h';
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        if (FLAGS[i].letter != 0) {
+            *out++ = FLAGS[i].letter;
+            *out = ':';
+            out += FLAGS[i].kind == KIND_YES ? 0 : 1;
+        }
+    }
+    *out = '\0';
+}
+
+/* What getopt_long() gives for a flag, by its name or its letter, as the former; 0: it is none. */
+static int flag_of(int got)
+{
+    for (size_t i = 0; i < N_FLAGS && got < FLAG_FIRST; i++) {
+        if (FLAGS[i].letter != 0 && FLAGS[i].letter == got) {
+            return FLAG_FIRST + (int)i;
+        }
+    }
+    return got < FLAG_FIRST ? 0 : got;
+}
+
 /* Takes the flags out of f->words. Sets a bit of *ret_given for each of FLAGS. */
-static int read_options(int argc, struct flags *f, unsigned *ret_given, struct err *err)
+static int read_options(int argc, struct flags *f, uint64_t *ret_given, struct err *err)
 {
     struct option options[N_FLAGS + 2];
-    unsigned given = 0;
+    char letters[2 * N_FLAGS + 3];
+    uint64_t given = 0;
     int got;
 
     options_fill(options);
+    letters_fill(letters);
     opterr = 0;
     optind = 0; /* glibc: from the start, in case this is not the first time */
-    while ((got = getopt_long(argc, f->words, ":h", options, NULL)) != -1) {
+    while ((got = getopt_long(argc, f->words, letters, options, NULL)) != -1) {
         if (got == FLAG_VERSION) {
             f->command = "version";
         } else if (got == 'h') {
             f->help = true;
-        } else if (got < FLAG_FIRST) {
+        } else if (flag_of(got) == 0) {
             return refuse(got, f->words[optind - 1], err);
         } else if (optarg != NULL && optarg[0] == '\0') {
             return err_set(err, ERR_CONFIG, "--%s needs a value; see `larder --help`",
-                           FLAGS[got - FLAG_FIRST].name);
+                           FLAGS[flag_of(got) - FLAG_FIRST].name);
         } else {
-            flag_store(&FLAGS[got - FLAG_FIRST], optarg, f);
-            given |= 1u << (got - FLAG_FIRST);
+            flag_store(&FLAGS[flag_of(got) - FLAG_FIRST], optarg, f);
+            given |= UINT64_C(1) << (flag_of(got) - FLAG_FIRST);
         }
     }
     f->args = (const char **)(void *)(f->words + optind);
@@ -297,7 +210,7 @@ static int read_command(struct flags *f, struct err *err)
 }
 
 /* Whether the command takes the flags and as many arguments. */
-static int check_command(const struct flags *f, unsigned given, struct err *err)
+static int check_command(const struct flags *f, uint64_t given, struct err *err)
 {
     int command = command_find(f->command);
 
@@ -322,7 +235,7 @@ static int check_command(const struct flags *f, unsigned given, struct err *err)
 int flags_parse(int argc, char **argv, struct flags *ret, struct err *err)
 {
     struct flags f = {.words = xcalloc((size_t)argc + 1, sizeof(*f.words))};
-    unsigned given = 0;
+    uint64_t given = 0;
 
     memcpy(f.words, argv, (size_t)argc * sizeof(*argv));
     if (read_options(argc, &f, &given, err) < 0 || read_command(&f, err) < 0 ||

@@ -1,0 +1,126 @@
+/* cli/help.c - the texts of `--help`. */
+#include "cli/help.h"
+
+#define STORE_HELP                                                                                 \
+    "\n"                                                                                           \
+    "Asks the server that runs on the data directory; where none does, works on it directly.\n"    \
+    "\n"                                                                                           \
+    "  --config FILE            the configuration of the server\n"                                 \
+    "  --data DIR               where everything is kept\n"
+#define JSON_HELP "  --json                   what was found, as JSON\n"
+#define HELP_HELP "  -h, --help               this text\n"
+
+static const char *const HELP[COMMAND_COUNT] = {
+    [COMMAND_SERVE] =
+        "usage: larder serve [FLAG]...\n"
+        "\n"
+        "Runs the cache proxy. A flag replaces the value of the configuration file.\n"
+        "\n"
+        "  --config FILE            the configuration, JSON; `larder check FILE` checks it\n"
+        "  --data DIR               where everything is kept\n"
+        "  --listen ADDR:PORT       where clients connect, or unix:/path; may be repeated\n"
+        "  --upstream NAME=URL      where registry NAME is reached; may be repeated\n"
+        "  --hosted PATTERN         names of Larder's own repositories; may be repeated\n"
+        "  --tag-ttl DURATION       how long a tag is answered without asking upstream (5m)\n"
+        "  --offline                ask no upstream, serve what is here\n"
+        "  --lock FILE              tags of mirrored repositories mean what FILE says, and no "
+        "others\n"
+        "                           are there\n"
+        "  --workers N              threads that serve; 0: one for each CPU\n"
+        "  --log-level LEVEL        error, warn, info or debug\n"
+        "  --log-format FORMAT      text or json\n"
+        "  -h, --help               this text\n",
+    [COMMAND_CHECK] = "usage: larder check [FLAG]... [FILE]\n"
+                      "\n"
+                      "Checks a configuration file and says what it means; without FILE that of "
+                      "--config, without\n"
+                      "that the defaults. Exit status 2 where it is wrong.\n"
+                      "\n"
+                      "  --config FILE            the same as FILE\n"
+                      "  --data DIR               where everything is kept\n"
+                      "  -h, --help               this text\n",
+    [COMMAND_STAGES] =
+        "usage: larder stages [FLAG]... [REPOSITORY]\n"
+        "\n"
+        "Shows which image extends which: those that were pushed and the mirrored ones below them, "
+        "or\n"
+        "what has to do with REPOSITORY, which may be a mirrored one (docker.io/library/golang). "
+        "Sizes\n"
+        "are those of the layers as they are stored; + is what an image adds to the one above it.\n"
+        "From scratch is what extends no image that is here.\n" STORE_HELP JSON_HELP HELP_HELP,
+    [COMMAND_LS] =
+        "usage: larder ls [FLAG]... [REPOSITORY]\n"
+        "\n"
+        "Lists the repositories that were pushed to and their tags, or those of REPOSITORY, which "
+        "may\n"
+        "be a mirrored one. Sizes are what is here, each blob once.\n" STORE_HELP
+        "  --all                    the mirrored repositories too\n" JSON_HELP HELP_HELP,
+    [COMMAND_RM] = "usage: larder rm [FLAG]... NAME...\n"
+                   "\n"
+                   "Removes what was pushed, and says what it removed. NAME is one of\n"
+                   "\n"
+                   "  REPOSITORY:TAG           the tag alone\n"
+                   "  REPOSITORY@DIGEST        the manifest, with its tags\n"
+                   "  REPOSITORY               all that is in the repository\n"
+                   "\n"
+                   "Bytes that nobody holds any more are freed behind that; layers by `larder "
+                   "gc`.\n" STORE_HELP JSON_HELP HELP_HELP,
+    [COMMAND_GC] = "usage: larder gc [FLAG]...\n"
+                   "\n"
+                   "Applies the rules of `hosted` now, and removes blobs that no manifest refers "
+                   "to.\n" STORE_HELP
+                   "  --dry-run                only say what would go\n" JSON_HELP HELP_HELP,
+    [COMMAND_LOCK] =
+        "usage: larder lock [FLAG]...\n"
+        "\n"
+        "Prints what was pulled in the last 30 days as a lock file: which digest each tag meant "
+        "when\n"
+        "it was last asked for, and for which platforms it was pulled. A server can be held to it\n"
+        "(`larder serve --help`).\n" STORE_HELP
+        "  --since TIME             what was pulled since then: 24h, 7d, or 2026-01-31T12:00:00Z\n"
+        "  --client ADDR            what the client at this address pulled; unix: by a socket\n"
+        "  --json                   changes nothing\n" HELP_HELP,
+    [COMMAND_VERSION] = "usage: larder version\n"
+                        "\n"
+                        "Prints the version.\n"
+                        "\n"
+                        "  --config FILE, --data DIR  have no meaning here\n"
+                        "  -h, --help                 this text\n",
+    [COMMAND_HELP] = "usage: larder help [COMMAND]\n"
+                     "\n"
+                     "Prints how the program, or one command, is used.\n"
+                     "\n"
+                     "  --config FILE, --data DIR  have no meaning here\n"
+                     "  -h, --help                 this text\n",
+};
+
+static const char GENERAL_HELP[] =
+    "usage: larder COMMAND [FLAG]... [ARGUMENT]...\n"
+    "\n"
+    "A cache proxy for OCI registries: between builders and registries, each layer is fetched "
+    "once.\n"
+    "\n"
+    "  serve     run the proxy\n"
+    "  check     check a configuration file\n"
+    "  stages    show which image extends which\n"
+    "  ls        list repositories and tags\n"
+    "  rm        remove tags, manifests, repositories\n"
+    "  gc        remove what is not kept any longer\n"
+    "  lock      print what was pulled, with digests\n"
+    "  version   print the version\n"
+    "  help      say how a command is used\n"
+    "\n"
+    "  --config FILE   the configuration, JSON\n"
+    "  --data DIR      where everything is kept\n"
+    "  -h, --help      of the program, or behind a command of that one\n"
+    "  --version       the same as the command\n";
+
+const char *help_general(void)
+{
+    return GENERAL_HELP;
+}
+
+const char *help_of(enum command_id command)
+{
+    return HELP[command];
+}
