@@ -6,6 +6,7 @@
 #include "oci/errbody.h"
 #include "oci/query.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -55,8 +56,9 @@ static bool is_read(const struct http_exchange *x)
     return x->head.method == HTTP_GET || x->head.method == HTTP_HEAD;
 }
 
-static void reply_counters(struct http_exchange *x)
+static void reply_counters(struct control *c, struct http_exchange *x)
 {
+    struct store_numbers n = store_numbers(c->admin.store);
     struct buf body;
 
     buf_init(&body, COUNTERS_MAX);
@@ -64,7 +66,10 @@ static void reply_counters(struct http_exchange *x)
         buf_printf(&body, "%s\"%s\":%lld", i == 0 ? "{" : ",", counter_name((enum counter)i),
                    (long long)counter_sum((enum counter)i));
     }
-    buf_str(&body, "}\n");
+    buf_printf(&body,
+               ",\"store_held_bytes\":%" PRIu64 ",\"store_budget_bytes\":%" PRIu64
+               ",\"store_free_bytes\":%" PRIu64 ",\"index_bytes\":%" PRIu64 "}\n",
+               n.held, n.budget, n.free, n.index);
     http_reply(x, 200, slice_str(JSON_HEADERS), buf_view(&body));
     buf_free(&body);
 }
@@ -256,7 +261,7 @@ static void look_handle(struct control *c, struct http_exchange *x)
     } else if (metrics) {
         reply_metrics(c, x);
     } else if (counters) {
-        reply_counters(x);
+        reply_counters(c, x);
     } else {
         reply_health(c, x);
     }

@@ -4,7 +4,8 @@
  *
  *   GET  /healthz, /readyz               200, or 503 where it was told to stop (readyz)
  *   GET  /metrics                        admin/metrics.h
- *   GET  /-/counters                     a JSON object: the name of each counter and its sum
+ *   GET  /-/counters                     a JSON object: each counter's name and sum, and what
+ *                                        the store holds
  *   GET  /-/stages?repository=NAME       the commands of admin/admin.h
  *   GET  /-/ls?repository=NAME&all=1
  *   POST /-/rm?repository=NAME

@@ -80,6 +80,16 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  --since TIME             what was pulled since then: 24h, 7d, or 2026-01-31T12:00:00Z\n"
         "  --client ADDR            what the client at this address pulled; unix: by a socket\n"
         "  --json                   changes nothing\n" HELP_HELP,
+    [COMMAND_STATS] =
+        "usage: larder stats [FLAG]...\n"
+        "\n"
+        "Shows what the server that runs on the data directory has done and does now: on a "
+        "terminal\n"
+        "anew each second until Ctrl-C, else once. Exit status 1 where none runs.\n"
+        "\n"
+        "  --config FILE            the configuration of the server\n"
+        "  --data DIR               where everything is kept\n"
+        "  --json                   all counters, as JSON, once\n" HELP_HELP,
     [COMMAND_VERSION] = "usage: larder version\n"
                         "\n"
                         "Prints the version.\n"
@@ -107,6 +117,7 @@ static const char GENERAL_HELP[] =
     "  rm        remove tags, manifests, repositories\n"
     "  gc        remove what is not kept any longer\n"
     "  lock      print what was pulled, with digests\n"
+    "  stats     show what the server does\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"

@@ -30,7 +30,7 @@ static int engine_open(struct host *h, struct err *err)
     return 0;
 }
 
-static int host_find(struct host *h, struct err *err)
+static int host_find(struct host *h, bool or_own, struct err *err)
 {
     _cleanup_close_ int fd = -1;
 
@@ -38,25 +38,36 @@ static int host_find(struct host *h, struct err *err)
     case CONNECT_DONE:
         return 0;
     case CONNECT_NOBODY:
-        return engine_open(h, err);
+        return or_own ? engine_open(h, err)
+                      : err_set(err, ERR_STORE, "%.160s: no server runs there", h->config->data);
     case CONNECT_FAILED:
         break;
     }
     return -1;
 }
 
-struct host *host_open(struct config *config, struct err *err)
+static struct host *host_new(struct config *config, bool or_own, struct err *err)
 {
     struct host *h = xnew(struct host);
 
     signal(SIGPIPE, SIG_IGN);
     limits = config->limits;
     h->config = config;
-    if (host_find(h, err) < 0) {
+    if (host_find(h, or_own, err) < 0) {
         host_free(h);
         return NULL;
     }
     return h;
+}
+
+struct host *host_open(struct config *config, struct err *err)
+{
+    return host_new(config, true, err);
+}
+
+struct host *host_join(struct config *config, struct err *err)
+{
+    return host_new(config, false, err);
 }
 
 static void engine_end(struct engine *e)

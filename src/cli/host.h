@@ -14,6 +14,8 @@ struct host;
 /* Takes `config`, also where it fails. A data directory is made where there is none. NULL: *err
  * says why. */
 struct host *host_open(struct config *config, struct err *err) MUST_CHECK;
+/* The same with the server alone. NULL also: none runs there. */
+struct host *host_join(struct config *config, struct err *err) MUST_CHECK;
 /* Once all lines are freed: an own engine comes to its end. NULL is accepted. */
 void host_free(struct host *h);
 

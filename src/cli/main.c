@@ -12,6 +12,7 @@
 #include "cli/flags.h"
 #include "cli/serve.h"
 #include "cli/stages.h"
+#include "cli/stats.h"
 #include "cli/version.h"
 
 #include <malloc.h>
@@ -35,9 +36,9 @@ static const struct {
     const char *name;
     int (*run)(const struct flags *flags);
 } COMMANDS[] = {
-    {"serve", serve_run}, {"check", check_run},     {"stages", stages_run},
-    {"ls", ls_run},       {"rm", rm_run},           {"gc", gc_run},
-    {"lock", lock_run},   {"version", version_run}, {"help", help_run},
+    {"serve", serve_run},     {"check", check_run}, {"stages", stages_run}, {"ls", ls_run},
+    {"rm", rm_run},           {"gc", gc_run},       {"lock", lock_run},     {"stats", stats_run},
+    {"version", version_run}, {"help", help_run},
 };
 
 static int run_command(const struct flags *flags)

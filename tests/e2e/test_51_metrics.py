@@ -1,6 +1,8 @@
 """What an operator sees: /metrics as Prometheus reads it, /healthz and /readyz."""
 import http.client
+import json
 import os
+import re
 import socket
 import subprocess
 
@@ -103,3 +105,25 @@ def test_health_on_a_mirror_that_tells_nothing_else(registry, larder):
     assert lar.get("/healthz").status == 200
     assert lar.get("/metrics").status == 404
     assert control(lar, "/metrics")[0].status == 200
+
+
+def stats(lar, *args):
+    return subprocess.run([PROGRAM, "stats", "--data", lar.data, *args], capture_output=True,
+                          text=True, timeout=60, check=False)
+
+
+def test_stats(registry, larder):
+    img = registry.add_image("library/x", "latest", [noise(300_000)])
+    lar = larder(upstreams={"docker.io": registry.url})
+    lar.get("/v2/x/manifests/latest")
+    lar.get("/v2/x/blobs/" + img.layers[0])
+    lar.wait_counter("flights_landed", 1)
+    said = stats(lar)
+    assert said.returncode == 0, said.stderr
+    rows = dict(re.split("  +", line.strip(), maxsplit=1) for line in said.stdout.splitlines())
+    assert rows["fetched for them"] == "2" and rows["held"].endswith("kB"), rows
+    told = stats(lar, "--json")
+    assert json.loads(told.stdout)["upstream_blob_gets"] == 1
+    lar.stop()
+    said = stats(lar)
+    assert said.returncode == 1 and "no server runs there" in said.stderr
