@@ -35,27 +35,25 @@ void archive_fini(struct archive *a)
 
 /* --- errors -------------------------------------------------------------------------------- */
 
-int archive_blame(const struct tar_entry *entry, struct err *e)
+int archive_blame(const char *name, uint64_t offset, struct err *e)
 {
-    char name[101] = "";
+    char shown[ARCHIVE_BLAME_MAX + 1] = "";
 
-    for (size_t i = 0; i < sizeof(name) - 1 && entry->name[i] != '\0'; i++) {
-        unsigned char c = (unsigned char)entry->name[i];
+    for (size_t i = 0; i < ARCHIVE_BLAME_MAX && name[i] != '\0'; i++) {
+        unsigned char c = (unsigned char)name[i];
 
-        name[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+        shown[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
     }
-    e->code = ERR_BAD_REQUEST;
-    if (entry->offset == ARCHIVE_NO_OFFSET) {
-        return err_wrap(e, "the folder's file %s", name);
+    if (offset == ARCHIVE_NO_OFFSET) {
+        return err_wrap(e, "the folder's file %s", shown);
     }
-    return err_wrap(e, "the archive's entry %s, at byte %llu", name,
-                    (unsigned long long)entry->offset);
+    return err_wrap(e, "the archive's entry %s, at byte %llu", shown, (unsigned long long)offset);
 }
 
 static int bad(const struct tar_entry *entry, struct err *e, const char *why)
 {
     ignore_result(err_set(e, ERR_BAD_REQUEST, "%s", why));
-    return archive_blame(entry, e);
+    return archive_blame(entry->name, entry->offset, e);
 }
 
 /* --- docker's files ------------------------------------------------------------------------ */

@@ -28,6 +28,8 @@
 #define ARCHIVE_FILES_MAX 20000
 #define ARCHIVE_NAMES_MAX (4u << 20)
 
+#define ARCHIVE_BLAME_MAX 100
+
 /* tar_entry.offset of what lies in a folder. */
 #define ARCHIVE_NO_OFFSET UINT64_MAX
 
@@ -87,8 +89,8 @@ int archive_manifest(const struct archive *a, const struct docker_image *image, 
 /* Whether a file that begins so is compressed by gzip. */
 bool archive_is_gzip(struct slice begin);
 
-/* ERR_BAD_REQUEST with the entry's name, without control characters, and its offset in front of
- * what `e` says. Returns -1. */
-int archive_blame(const struct tar_entry *entry, struct err *e);
+/* Puts the name of an entry (ARCHIVE_BLAME_MAX bytes of it, without control characters) and its
+ * offset in front of what `e` says. Returns -1. */
+int archive_blame(const char *name, uint64_t offset, struct err *e);
 
 #endif
