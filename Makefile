@@ -90,6 +90,7 @@ install: $B/larder
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's|/etc/larder/|$(SYSCONF)/larder/|' \
 	    config/larder.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/larder.service
+	install -m 644 config/larder.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/larder.socket
 
 # For editors and clang-tidy.
 compile_commands.json: $(SRCS) Makefile

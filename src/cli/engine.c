@@ -13,6 +13,7 @@
 #include "cli/open.h"
 #include "net/listen.h"
 #include "net/resolve.h"
+#include "net/supervisor.h"
 #include "registry/access.h"
 #include "registry/record.h"
 #include "registry/registry.h"
@@ -243,19 +244,33 @@ static void make_registry(struct engine *s)
     s->server = http_server_new(&server);
 }
 
+/* The service manager's socket, where it handed one over for this address. */
+static int add_listener(struct engine *s, struct supervisor *given, const char *address,
+                        struct err *err)
+{
+    int fd = supervisor_take(given, address);
+
+    return fd >= 0 ? listeners_add_socket(s->listeners, fd, address, err)
+                   : listeners_add(s->listeners, address, err);
+}
+
 static int make_listeners(struct engine *s, struct err *err)
 {
     struct listen_sink sink = {on_accepted, on_load, s};
     size_t n = s->alone ? 0 : s->config->n_listeners;
     _cleanup_free_ char *control = xasprintf("unix:%s/control.sock", s->config->data);
+    struct supervisor given = {0};
 
     s->listeners = listeners_new(&sink);
     s->listener_info = xcalloc(n + 1, sizeof(*s->listener_info));
+    if (!s->alone && supervisor_receive(&given, err) < 0) {
+        return -1;
+    }
     for (size_t i = 0; i <= n; i++) {
         bool is_control = i == n;
 
-        if (listeners_add(s->listeners, is_control ? control : s->config->listeners[i].address,
-                          err) < 0) {
+        if (add_listener(s, &given, is_control ? control : s->config->listeners[i].address, err) <
+            0) {
             return -1;
         }
         s->listener_info[i].text = listeners_text(s->listeners, (unsigned)i);
@@ -263,7 +278,7 @@ static int make_listeners(struct engine *s, struct err *err)
         s->listener_info[i].push = !is_control && s->config->listeners[i].push;
         s->n_listeners++;
     }
-    return 0;
+    return supervisor_done(&given, err);
 }
 
 static int engine_make(struct engine *s, struct err *err)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/banner.h"
 #include "cli/engine.h"
+#include "net/supervisor.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -32,6 +33,7 @@ static void serve_drain(struct engine *e, int signals)
 {
     uint64_t waited = 0;
 
+    supervisor_tell("STOPPING=1");
     engine_drain(e);
     while (waited < limits.drain && engine_connections(e) > 0) {
         if (wait_signal(signals, DRAIN_LOOK_MS)) {
@@ -63,6 +65,7 @@ static void serve_loop(struct engine *e, int signals)
     engine_start(e);
     listeners = engine_listeners(e, &n);
     banner_print(engine_config(e), engine_store(e), listeners, n);
+    supervisor_tell("READY=1");
     while (!wait_signal(signals, -1)) {
     }
     serve_drain(e, signals);

@@ -125,8 +125,7 @@ static void print(const struct look *now, const struct look *before, bool screen
     buf_init(&out, TEXT_MAX);
     buf_str(&out, screen ? "\033[H\033[J" : "");
     tell(now, before, &out);
-    fwrite(out.p, 1, out.len, stdout);
-    fflush(stdout);
+    ignore_result(fwrite(out.p, 1, out.len, stdout) < out.len || fflush(stdout) != 0);
     buf_free(&out);
 }
 
@@ -158,7 +157,7 @@ static int stats_once(struct line *l, bool as_json, struct err *err)
 
     if (as_json) {
         result = ask(l, &answer, err);
-        fwrite(answer.p == NULL ? "" : answer.p, 1, answer.len, stdout);
+        ignore_result(fwrite(answer.p == NULL ? "" : answer.p, 1, answer.len, stdout) < answer.len);
         buf_free(&answer);
         return result < 0 ? say(err) : 0;
     }

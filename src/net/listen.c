@@ -108,26 +108,34 @@ static bool make_sockaddr(const char *host, uint16_t port, struct sockaddr_stora
     return false;
 }
 
-/* Writes "127.0.0.1:5000" or "[::1]:5000" of where the socket really is. */
-static void name_bound(struct listener *l)
+bool listen_bound_text(int fd, char out[LISTEN_TEXT_MAX])
 {
     union {
         struct sockaddr_storage any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
+        struct sockaddr_un path;
     } a = {0};
     socklen_t len = sizeof(a);
     char host[INET6_ADDRSTRLEN];
 
-    if (getsockname(l->fd, (struct sockaddr *)&a, &len) < 0) {
-        return;
+    if (getsockname(fd, (struct sockaddr *)&a, &len) < 0) {
+        return false;
     }
-    if (a.any.ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof(host));
-        snprintf(l->text, sizeof(l->text), "[%s]:%u", host, ntohs(a.v6.sin6_port));
-    } else {
+    switch (a.any.ss_family) {
+    case AF_INET:
         inet_ntop(AF_INET, &a.v4.sin_addr, host, sizeof(host));
-        snprintf(l->text, sizeof(l->text), "%s:%u", host, ntohs(a.v4.sin_port));
+        snprintf(out, LISTEN_TEXT_MAX, "%s:%u", host, ntohs(a.v4.sin_port));
+        return true;
+    case AF_INET6:
+        inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof(host));
+        snprintf(out, LISTEN_TEXT_MAX, "[%s]:%u", host, ntohs(a.v6.sin6_port));
+        return true;
+    case AF_UNIX:
+        snprintf(out, LISTEN_TEXT_MAX, "unix:%s", a.path.sun_path);
+        return a.path.sun_path[0] == '/';
+    default:
+        return false;
     }
 }
 
@@ -171,7 +179,7 @@ static int bind_inet(struct listener *l, const char *address, struct err *err)
         close(l->fd);
         return -1;
     }
-    name_bound(l);
+    ignore_result(listen_bound_text(l->fd, l->text));
     return 0;
 }
 
@@ -268,6 +276,20 @@ int listeners_add(struct listeners *ls, const char *address, struct err *err)
                                            : bind_inet(l, address, err)) < 0) {
         return -1;
     }
+    ls->n++;
+    return 0;
+}
+
+int listeners_add_socket(struct listeners *ls, int fd, const char *address, struct err *err)
+{
+    struct listener *l = &ls->all[ls->n];
+
+    if (ls->n == LISTENERS_MAX) {
+        close(fd);
+        return err_set(err, ERR_CONFIG, "%s: more than %d addresses", address, LISTENERS_MAX);
+    }
+    l->fd = fd;
+    snprintf(l->text, sizeof(l->text), "%s", address);
     ls->n++;
     return 0;
 }

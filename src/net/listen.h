@@ -30,6 +30,14 @@ struct listeners *listeners_new(const struct listen_sink *sink);
  * listeners_start(). 0, or -1 with ERR_CONFIG that names address, cause and remedy. */
 int listeners_add(struct listeners *ls, const char *address, struct err *err) MUST_CHECK;
 
+/* The same with a socket that is bound to the address and listens already; takes it. */
+int listeners_add_socket(struct listeners *ls, int fd, const char *address,
+                         struct err *err) MUST_CHECK;
+
+/* Writes where a socket is bound, as `listen` has it: "[::1]:5000", "unix:/path". False: at neither
+ * kind of address. */
+bool listen_bound_text(int fd, char out[LISTEN_TEXT_MAX]);
+
 /* Where the i-th one really listens: "127.0.0.1:41234", "unix:/path". */
 const char *listeners_text(const struct listeners *ls, unsigned i);
 
