@@ -12,7 +12,6 @@
 
 #define COUNTERS_MAX (64u * 1024)
 #define JSON_HEADERS "Content-Type: application/json\r\n"
-#define PREFIX "/-/"
 /* Commands under way at once: the disk pool has others to serve. */
 #define LIVE_MAX 4
 #define CLIENT_MAX 64
@@ -251,11 +250,12 @@ static void look_handle(struct control *c, struct http_exchange *x)
 {
     struct slice path = x->head.path;
     bool metrics = slice_is(path, "/metrics");
-    bool counters = slice_is(path, PREFIX "counters");
+    bool counters = slice_is(path, CONTROL_PREFIX "counters");
 
     if (!metrics && !counters && !is_health(path)) {
         refuse(x, ERR_NOT_FOUND,
-               "here are /healthz, /readyz, /metrics, and counters and commands under " PREFIX);
+               "here are /healthz, /readyz, /metrics, and counters and commands "
+               "under " CONTROL_PREFIX);
     } else if (!is_read(x)) {
         refuse(x, ERR_UNSUPPORTED, "this is read by GET");
     } else if (metrics) {
@@ -271,8 +271,8 @@ void control_handle(struct control *c, struct http_exchange *x)
 {
     const struct admin_command *what = NULL;
 
-    if (slice_starts(x->head.path, PREFIX)) {
-        what = admin_find(slice_from(x->head.path, strlen(PREFIX)));
+    if (slice_starts(x->head.path, CONTROL_PREFIX)) {
+        what = admin_find(slice_from(x->head.path, strlen(CONTROL_PREFIX)));
     }
     if (what != NULL) {
         command_handle(c, x, what);

@@ -21,6 +21,8 @@
 #include "admin/admin.h"
 #include "http/server.h"
 
+#define CONTROL_PREFIX "/-/"
+
 struct control;
 
 /* `a` is copied; what it points at outlives the control. */

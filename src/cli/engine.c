@@ -71,11 +71,22 @@ static bool is_operators(const struct http_listener *l)
     return l->role == ROLE_ALL && access_is_local(l->text);
 }
 
+/* The control socket is the registry's too, for commands that read or write whole images. */
+static bool is_for_control(const struct http_exchange *x)
+{
+    const struct http_listener *l = x->listener;
+
+    if (l->control) {
+        return slice_starts(x->head.path, CONTROL_PREFIX) || control_takes(x, true);
+    }
+    return l->role == ROLE_ADMIN || control_takes(x, is_operators(l));
+}
+
 static void on_exchange(struct http_exchange *x)
 {
     struct engine *s = x->context;
 
-    if (x->listener->role == ROLE_ADMIN || control_takes(x, is_operators(x->listener))) {
+    if (is_for_control(x)) {
         control_handle(s->control, x);
     } else {
         registry_handle(s->registry, x);
@@ -86,7 +97,7 @@ static void on_exchange_ended(struct http_exchange *x)
 {
     struct engine *s = x->context;
 
-    if (x->listener->role != ROLE_ADMIN) {
+    if (x->user != NULL || !is_for_control(x)) {
         registry_ended(s->registry, x);
     }
 }
@@ -274,7 +285,8 @@ static int make_listeners(struct engine *s, struct err *err)
             return -1;
         }
         s->listener_info[i].text = listeners_text(s->listeners, (unsigned)i);
-        s->listener_info[i].role = is_control ? ROLE_ADMIN : (int)s->config->listeners[i].role;
+        s->listener_info[i].role = is_control ? ROLE_ALL : (int)s->config->listeners[i].role;
+        s->listener_info[i].control = is_control;
         s->listener_info[i].push = !is_control && s->config->listeners[i].push;
         s->n_listeners++;
     }

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/limits.h"
-#include "cache/member.h"
 #include "cache/prefetch.h"
 #include "oci/manifest.h"
 #include "registry/request.h"
@@ -93,7 +92,7 @@ static struct blob_look look(struct request *q)
     if (r == NULL) {
         return found;
     }
-    found.verdict = member_judge(c, r, &q->repo, &q->digest, &member);
+    found.verdict = request_judge(q, r, &q->digest, &member);
     found.here = index_get_blob(r, &q->digest, &blob) == INDEX_FOUND;
     found.trusted = found.here && store_blob_trusted(c->store, &blob);
     index_read_end(r);
@@ -150,11 +149,9 @@ static bool range_is_passed(struct request *q)
 
 static const struct step *after_look(struct request *q, const struct blob_look *found)
 {
-    struct cache *c = cache_of(q);
-
-    if (c->options.offline && !(found->here && found->verdict != MEMBER_UNKNOWN)) {
-        return op_fail(&q->op, ERR_BLOB_UNKNOWN, "%s@%s is not here, and this cache is offline",
-                       q->repo.text, q->route.reference);
+    if (request_is_offline(q) && !(found->here && found->verdict != MEMBER_UNKNOWN)) {
+        return op_fail(&q->op, ERR_BLOB_UNKNOWN, "%s@%s is not here, and %s", q->repo.text,
+                       q->route.reference, request_offline_why(q));
     }
     if (found->here && found->verdict != MEMBER_YES) {
         return &S_prove;
@@ -316,7 +313,7 @@ static const struct step *step_serve(struct op *op)
         /* The file is gone or damaged: the store has forgotten it, and it is fetched again. */
         q->from = FROM_NONE;
         q->age = 0;
-        return cache_of(q)->options.offline || q->hosted || q->route.kind != ROUTE_BLOB
+        return request_is_offline(q) || q->hosted || q->route.kind != ROUTE_BLOB
                    ? op_fail(op, ERR_UNAVAILABLE, "the file in the store is damaged; try again")
                    : &S_join;
     }

@@ -7,7 +7,6 @@
  *                '--else--> ask -> asking -----^
  */
 #include "base/limits.h"
-#include "cache/member.h"
 #include "cache/prefetch.h"
 #include "oci/manifest.h"
 #include "registry/request.h"
@@ -81,7 +80,7 @@ static enum member_verdict look_by_digest(struct request *q)
         return verdict;
     }
     if (index_get_blob(r, &q->route.digest, &blob) == INDEX_FOUND) {
-        verdict = member_judge(c, r, &q->repo, &q->route.digest, &member);
+        verdict = request_judge(q, r, &q->route.digest, &member);
         if (verdict != MEMBER_UNKNOWN && member.kind != CHILD_MANIFEST) {
             verdict = MEMBER_UNKNOWN; /* a blob at the wrong door */
         }
@@ -102,9 +101,9 @@ static const struct step *step_ask(struct op *op)
     struct cache *c = q->registry->cache;
     char text[DIGEST_TEXT_MAX];
 
-    if (c->options.offline) {
-        return op_fail(op, ERR_MANIFEST_UNKNOWN, "%s@%s is not here, and this cache is offline",
-                       q->repo.text, digest_text(&q->route.digest, text));
+    if (request_is_offline(q)) {
+        return op_fail(op, ERR_MANIFEST_UNKNOWN, "%s@%s is not here, and %s", q->repo.text,
+                       digest_text(&q->route.digest, text), request_offline_why(q));
     }
     digest_text(&q->route.digest, text);
     q->ask = ask_join(c, q->loop, ASK_DIGEST, &q->repo, text, &q->ask_joined);

@@ -22,6 +22,20 @@ const char *request_from_text(enum request_from from)
     return TEXTS[from];
 }
 
+enum member_verdict request_judge(const struct request *q, struct index_read *r,
+                                  const struct digest *d, struct member_record *ret)
+{
+    enum member_verdict verdict = member_judge(q->registry->cache, r, &q->repo, d, ret);
+
+    return verdict == MEMBER_EXPIRED && request_is_offline(q) ? MEMBER_YES : verdict;
+}
+
+const char *request_offline_why(const struct request *q)
+{
+    return q->registry->cache->options.offline ? "this cache is offline"
+                                               : "only what is cached was asked for";
+}
+
 void request_ref(struct request *q)
 {
     q->refs++;
@@ -205,6 +219,24 @@ static void request_dispatch(struct request *q)
     }
 }
 
+/* One directive among others, in any number of fields. */
+static bool asks_only_cached(const struct http_head *head)
+{
+    struct slice field;
+    size_t at = 0;
+
+    while (http_field_next(head, "Cache-Control", &at, &field)) {
+        struct slice part;
+
+        while (slice_split(&field, ',', &part)) {
+            if (slice_is_nocase(slice_trim(part), "only-if-cached")) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Which repository is meant, as far as the name alone tells. */
 static void request_name(struct request *q)
 {
@@ -235,6 +267,7 @@ void registry_handle(struct registry *r, struct http_exchange *x)
         reply_error(q, &err);
         return;
     }
+    q->only_cached = asks_only_cached(&x->head);
     request_name(q);
     if (access_check(q, &err) < 0) {
         reply_error(q, &err);

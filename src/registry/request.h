@@ -5,10 +5,12 @@
 #include "cache/ask.h"
 #include "cache/flight.h"
 #include "cache/flow.h"
+#include "cache/member.h"
 #include "cache/pass.h"
 #include "http/range.h"
 #include "loop/op.h"
 #include "registry/registry.h"
+#include "registry/reply.h"
 
 #include <stdio.h>
 
@@ -61,8 +63,9 @@ struct request {
     struct loop *loop;
     struct route route;
     struct cache_repo repo;
-    bool mirrored; /* repo is set */
-    bool hosted;   /* route.name is one of our own repositories */
+    bool only_cached; /* Cache-Control: only-if-cached (RFC 9111, 5.2.1.7): no upstream is asked */
+    bool mirrored;    /* repo is set */
+    bool hosted;      /* route.name is one of our own repositories */
 
     /* for the log */
     enum request_from from;
@@ -116,6 +119,19 @@ static inline struct request *request_of(struct op *op)
     return container_of(op, struct request, op);
 }
 
+/* Whether no upstream may be asked for it, and what is here serves whatever its age. */
+static inline bool request_is_offline(const struct request *q)
+{
+    return q->only_cached || q->registry->cache->options.offline;
+}
+
+/* member_judge() for this request's repository: proofs do not grow old where nobody can be asked
+ * for another. */
+enum member_verdict request_judge(const struct request *q, struct index_read *r,
+                                  const struct digest *d, struct member_record *ret) MUST_CHECK;
+/* The end of a sentence: why nothing is fetched. */
+const char *request_offline_why(const struct request *q);
+
 void request_ref(struct request *q);
 void request_unref(struct request *q);
 const char *request_from_text(enum request_from from);
@@ -126,19 +142,6 @@ void request_start(struct request *q, const struct step *first);
 void request_wait(struct request *q, uint64_t ms);
 /* The error step of all: answers with op.err where nothing was sent, cuts the response else. */
 extern const struct step REQUEST_STEP_REFUSE;
-
-/* registry/reply.c */
-/* The headers that all answers of the API share, and those of what is served, as lines. */
-void reply_headers(const struct request *q, struct buf *out);
-/* A whole answer, with the lines of q->extra; ends the exchange. */
-void reply_error(struct request *q, const struct err *err);
-/* The same without a body: 201, 202, 204. */
-void reply_empty(struct request *q, int status);
-/* Appends "PREFIX/v2/NAME/WHAT", as the client named the repository. */
-void reply_location(const struct request *q, struct buf *out, const char *what);
-void reply_body(struct request *q, struct slice body);
-/* If-None-Match and If-Match: true where that ended the exchange. */
-bool reply_conditional(struct request *q);
 
 /* registry/resolve.c: what does a name (tag, list) mean now? Fills q->digest, from, age, and
  * document where it came just now; goes on at q->deliver. */
@@ -173,8 +176,6 @@ bool locked_list(struct request *q);
 extern const struct step REQUEST_STEP_MANIFEST;
 /* Answers it where that takes no waiting; true where it ended the exchange. */
 bool manifest_deliver_now(struct request *q);
-/* HEAD of what is here: its size is known. */
-void reply_size(struct request *q);
 
 /* registry/hosted_list.c: writes the list that was asked into `out`, with lines for q->extra. Pool
  * thread. */

@@ -6,7 +6,6 @@
  */
 #include "base/clock.h"
 #include "base/limits.h"
-#include "cache/member.h"
 #include "oci/manifest.h"
 #include "registry/request.h"
 
@@ -40,7 +39,7 @@ static bool look_up(struct request *q)
             index_get_tag(r, repo, q->tag_kind, q->reference, &q->old) == INDEX_FOUND &&
             index_get_blob(r, &q->old.digest, &blob) == INDEX_FOUND;
     if (found) {
-        verdict = member_judge(c, r, &q->repo, &q->old.digest, &member);
+        verdict = request_judge(q, r, &q->old.digest, &member);
         found = verdict != MEMBER_UNKNOWN;
     }
     if (found) {
@@ -66,7 +65,7 @@ bool resolve_look(struct request *q)
     }
     age = clock_wall_s() - q->old.checked;
     q->age = age > 0 ? age : 0;
-    if (!options_of(q)->offline && (q->expired || age < 0 || age >= options_of(q)->tag_ttl_s)) {
+    if (!request_is_offline(q) && (q->expired || age < 0 || age >= options_of(q)->tag_ttl_s)) {
         /* Of a time that is yet to come, or proved too long ago: as if it had just grown old. */
         q->age = q->age < options_of(q)->tag_ttl_s ? options_of(q)->tag_ttl_s : q->age;
         return false;
@@ -87,9 +86,10 @@ static const struct step *step_resolve(struct op *op)
     const struct cache_options *o = options_of(q);
     uint64_t patience = limits.first_byte;
 
-    if (o->offline) {
+    if (request_is_offline(q)) {
         return op_fail(op, q->tag_kind == TAG_TAG ? ERR_MANIFEST_UNKNOWN : ERR_NAME_UNKNOWN,
-                       "%s %s is not here, and this cache is offline", q->repo.text, q->reference);
+                       "%s %s is not here, and %s", q->repo.text, q->reference,
+                       request_offline_why(q));
     }
     q->ask =
         ask_join(q->registry->cache, q->loop, q->ask_kind, &q->repo, q->reference, &q->ask_joined);

@@ -52,7 +52,7 @@ def test_figures_of_a_pull(registry, larder):
         lar.get("/v2/x/blobs/" + img.layers[0])
         lar.wait_counter("flights_landed", 1)
         lar.wait(lambda: lar.counter("flights_open") == 0, "what follows is a hit")
-    lar.lines(7)
+    lar.lines(6)
     after = figures(lar)
     gained = {key: after[key] - before[key] for key in after}
     assert gained["larder_responses_total", ("from", "hit")] == 4

@@ -29,7 +29,7 @@
 static struct loop *loop;
 static pthread_t loop_thread;
 static struct http_server *server;
-static struct http_listener listener = {"test", 7, false};
+static struct http_listener listener = {.text = "test", .role = 7};
 
 /* --- the loop ------------------------------------------------------------------------------ */
 
