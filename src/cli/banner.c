@@ -13,7 +13,7 @@ static void print_listeners(const struct http_listener *all, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         bool is_unix = strncmp(all[i].text, "unix:", 5) == 0;
 
-        if (all[i].control) {
+        if (all[i].role == ROLE_CONTROL) {
             fprintf(stderr, "larder: control socket %s\n", all[i].text + 5);
             continue;
         }
@@ -69,7 +69,8 @@ void banner_print(const struct config *c, const struct store *s, const struct ht
     print_lock(c);
     print_hosted(c);
     for (unsigned i = 0; i < n; i++) {
-        if (all[i].role != ROLE_ADMIN && !all[i].control && strncmp(all[i].text, "unix:", 5) != 0) {
+        if (all[i].role != ROLE_ADMIN && all[i].role != ROLE_CONTROL &&
+            strncmp(all[i].text, "unix:", 5) != 0) {
             fprintf(stderr,
                     "larder: for Docker, in /etc/docker/daemon.json: "
                     "{\"registry-mirrors\": [\"http://%s\"]}\n",

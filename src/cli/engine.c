@@ -76,7 +76,7 @@ static bool is_for_control(const struct http_exchange *x)
 {
     const struct http_listener *l = x->listener;
 
-    if (l->control) {
+    if (l->role == ROLE_CONTROL) {
         return slice_starts(x->head.path, CONTROL_PREFIX) || control_takes(x, true);
     }
     return l->role == ROLE_ADMIN || control_takes(x, is_operators(l));
@@ -285,8 +285,7 @@ static int make_listeners(struct engine *s, struct err *err)
             return -1;
         }
         s->listener_info[i].text = listeners_text(s->listeners, (unsigned)i);
-        s->listener_info[i].role = is_control ? ROLE_ALL : (int)s->config->listeners[i].role;
-        s->listener_info[i].control = is_control;
+        s->listener_info[i].role = is_control ? ROLE_CONTROL : (int)s->config->listeners[i].role;
         s->listener_info[i].push = !is_control && s->config->listeners[i].push;
         s->n_listeners++;
     }

@@ -25,7 +25,6 @@ struct http_listener {
     const char *text; /* as configured: "127.0.0.1:5000", "unix:/path" */
     int role;         /* the caller's own value */
     bool push;
-    bool control; /* it is the control socket: who connects is the operator */
 };
 
 /* Owner: the connection. Thread: its loop's. Slices live until the exchange ends. */

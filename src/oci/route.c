@@ -286,6 +286,13 @@ static int name_set(const struct route_table *t, struct slice name, struct route
     return 0;
 }
 
+static bool is_own(const struct routing *g, struct slice name, enum route_kind kind)
+{
+    return g->role == ROLE_CONTROL && g->by_ns < 0 && g->by_prefix < 0 &&
+           slice_is(name, ROUTE_OWN) &&
+           (kind == ROUTE_BLOB || kind == ROUTE_UPLOADS || kind == ROUTE_UPLOAD);
+}
+
 static int repository_parse(const struct routing *g, struct slice name, struct route *r,
                             struct err *e)
 {
@@ -381,7 +388,11 @@ static int rest_parse(const struct routing *g, struct slice raw, struct route *r
     if (!endpoint_parse(rest, &r->kind, &name, &reference)) {
         return err_set(e, ERR_NOT_FOUND, "no such endpoint");
     }
-    if (repository_parse(g, name, r, e) < 0) {
+    if (is_own(g, name, r->kind)) {
+        r->own = true;
+        memcpy(r->name, ROUTE_OWN, sizeof(ROUTE_OWN));
+        memcpy(r->requested, ROUTE_OWN, sizeof(ROUTE_OWN));
+    } else if (repository_parse(g, name, r, e) < 0) {
         return -1;
     }
     return target_parse(reference, r, e);

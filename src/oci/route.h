@@ -22,7 +22,12 @@
 #include "oci/digest.h"
 #include "oci/name.h"
 
-enum route_role { ROLE_ALL, ROLE_MIRROR, ROLE_REGISTRY, ROLE_ADMIN };
+/* ROLE_CONTROL is the control socket's: as ROLE_ALL, and the name ROUTE_OWN means something. */
+enum route_role { ROLE_ALL, ROLE_MIRROR, ROLE_REGISTRY, ROLE_ADMIN, ROLE_CONTROL };
+
+/* The store itself, in place of a repository: all blobs that are here, whoever has them as members.
+ * No name by the grammar. */
+#define ROUTE_OWN "-"
 
 /* A registry that may be named: by its canonical name, or an alias (the Hub's are configuration
  * too). Names are host[:port], lower case; they are compared without regard to case. */
@@ -66,6 +71,7 @@ struct route {
     enum route_kind kind;
     int upstream; /* index in the table; -1: hosted, or a ping or catalog that names none */
     int hosted;   /* index of the pattern; -1: not hosted */
+    bool own;     /* the name is ROUTE_OWN: blobs and uploads alone */
     char name[NAME_MAX_LEN + 1]; /* within the upstream, "library/" added for the Hub; "" for ping
                                     and catalog */
     char reference[ROUTE_REFERENCE_MAX]; /* tag or digest as text, else "" */

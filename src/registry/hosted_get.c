@@ -5,6 +5,8 @@
  *     '--HEAD of a blob that retention may be after--> renew --still a member--> serve
  *     '--HEAD of a blob that the pusher may read in a mirrored repository--> 200, leased
  *     '--else--> 404
+ *
+ * Under ROUTE_OWN, for commands, every blob that is here and believed is served.
  */
 #include "base/clock.h"
 #include "base/counter.h"
@@ -97,6 +99,23 @@ void hosted_manifest_get(struct request *q)
 STEP(renew);
 STEP(renewing);
 
+/* Whoever has it as a member, if anyone. */
+static bool look_own(struct request *q, struct index_read *r, const struct digest *d)
+{
+    struct blob_record blob;
+
+    if (index_get_blob(r, d, &blob) != INDEX_FOUND || !store_blob_trusted(store_of(q), &blob)) {
+        return false;
+    }
+    q->digest = *d;
+    q->has_digest = true;
+    q->size = blob.size;
+    q->proved = true;
+    q->from = FROM_HIT;
+    snprintf(q->media_type, sizeof(q->media_type), "application/octet-stream");
+    return true;
+}
+
 static bool find_blob(struct request *q)
 {
     struct index_read *r = index_read_begin(store_of(q));
@@ -106,8 +125,12 @@ static bool find_blob(struct request *q)
     if (r == NULL) {
         return false;
     }
-    found = index_get_repo(r, REPO_HOSTED, q->route.name, &repo) == INDEX_FOUND &&
-            look(q, r, repo, &q->route.digest);
+    if (q->route.own) {
+        found = look_own(q, r, &q->route.digest);
+    } else {
+        found = index_get_repo(r, REPO_HOSTED, q->route.name, &repo) == INDEX_FOUND &&
+                look(q, r, repo, &q->route.digest);
+    }
     index_read_end(r);
     return found;
 }
@@ -179,7 +202,8 @@ static const struct step *step_renewing(struct op *op)
 
 static bool may_be_going(const struct request *q)
 {
-    return q->x->head.method == HTTP_HEAD && q->age >= (int64_t)(limits.retain_grace / 2000);
+    return q->x->head.method == HTTP_HEAD && !q->route.own &&
+           q->age >= (int64_t)(limits.retain_grace / 2000);
 }
 
 void hosted_blob_get(struct request *q)
@@ -189,7 +213,7 @@ void hosted_blob_get(struct request *q)
 
         q->age = 0;
         request_start(q, first);
-    } else if (lease(q)) {
+    } else if (!q->route.own && lease(q)) {
         reply_size(q);
     } else {
         refuse(q, ERR_BLOB_UNKNOWN, "@");

@@ -1,4 +1,6 @@
 /* registry/reply.c - answers: headers, bodies, errors. */
+#include "registry/reply.h"
+
 #include "base/log.h"
 #include "http/cond.h"
 #include "oci/errbody.h"

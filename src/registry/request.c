@@ -246,7 +246,7 @@ static void request_name(struct request *q)
     if (q->route.name[0] == '\0') {
         return; /* a ping names an upstream at most, and no repository */
     }
-    q->hosted = q->route.hosted >= 0;
+    q->hosted = q->route.hosted >= 0 || q->route.own;
     q->mirrored = !q->hosted && q->route.upstream >= 0;
     if (q->mirrored) {
         cache_repo_set(&q->repo, r->upstreams[q->route.upstream],

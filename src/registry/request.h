@@ -65,7 +65,7 @@ struct request {
     struct cache_repo repo;
     bool only_cached; /* Cache-Control: only-if-cached (RFC 9111, 5.2.1.7): no upstream is asked */
     bool mirrored;    /* repo is set */
-    bool hosted;      /* route.name is one of our own repositories */
+    bool hosted;      /* route.name is one of our own repositories, or ROUTE_OWN */
 
     /* for the log */
     enum request_from from;

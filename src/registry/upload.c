@@ -65,6 +65,12 @@ static struct store *store_of(const struct request *q)
     return q->registry->cache->store;
 }
 
+/* Which repository a session is of. */
+static const char *repo_of(const struct request *q)
+{
+    return q->route.own ? UPLOAD_NO_REPO : q->route.name;
+}
+
 static struct upload_push *push_of(struct request *q)
 {
     if (q->upload == NULL) {
@@ -136,6 +142,10 @@ static void reply_created(struct request *q)
 
     q->digest = q->upload->digest;
     q->has_digest = true;
+    if (q->route.own) {
+        /* Nobody has it yet; who uploaded it will say in a moment who does. */
+        ignore_result(!store_lease(store_of(q), &q->digest));
+    }
     buf_str(&q->extra, "Location: ");
     snprintf(what, sizeof(what), "blobs/%s", digest_text(&q->digest, text));
     reply_location(q, &q->extra, what);
@@ -590,7 +600,7 @@ static bool open_session(struct request *q, enum sha_alg alg, bool lasting)
 {
     struct upload_push *p = push_of(q);
 
-    p->upload = upload_open(store_of(q), q->route.name, "", alg, lasting);
+    p->upload = upload_open(store_of(q), repo_of(q), "", alg, lasting);
     if (p->upload == NULL) {
         refuse(q, ERR_TOO_MANY, "too many uploads are under way");
         return false;
@@ -630,7 +640,8 @@ static void post(struct request *q)
     struct upload_push *p = push_of(q);
     char text[DIGEST_TEXT_MAX];
 
-    if (parameter(q, "mount", text, sizeof(text)) && digest_parse(slice_str(text), &p->digest)) {
+    if (!q->route.own && parameter(q, "mount", text, sizeof(text)) &&
+        digest_parse(slice_str(text), &p->digest)) {
         ignore_result(parameter(q, "from", p->from, sizeof(p->from)));
         request_start(q, &S_mount);
     } else if (query_has(q->x->head.query, "digest")) {
@@ -681,7 +692,7 @@ static void go_on(struct request *q)
     struct err err = {0};
     uint64_t offset = 0;
 
-    switch (upload_claim(store_of(q), q->route.session, q->route.name, "", &p->upload, &offset)) {
+    switch (upload_claim(store_of(q), q->route.session, repo_of(q), "", &p->upload, &offset)) {
     case UPLOAD_UNKNOWN:
         refuse_unknown(q);
         return;
@@ -704,7 +715,7 @@ static void tell(struct request *q)
 {
     uint64_t offset = 0;
 
-    if (upload_look(store_of(q), q->route.session, q->route.name, "", &offset) == UPLOAD_UNKNOWN) {
+    if (upload_look(store_of(q), q->route.session, repo_of(q), "", &offset) == UPLOAD_UNKNOWN) {
         refuse_unknown(q);
         return;
     }
@@ -714,7 +725,7 @@ static void tell(struct request *q)
 
 static void cancel(struct request *q)
 {
-    if (upload_cancel(store_of(q), q->route.session, q->route.name, "")) {
+    if (upload_cancel(store_of(q), q->route.session, repo_of(q), "")) {
         reply_empty(q, 204);
     } else {
         refuse_unknown(q);

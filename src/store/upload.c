@@ -452,7 +452,9 @@ void upload_record(struct upload *u, struct index_txn *t)
     };
 
     index_put_blob(t, &u->digest, &blob);
-    hosted_put_blob(t, u->repo, &u->digest, u->offset);
+    if (strcmp(u->repo, UPLOAD_NO_REPO) != 0) {
+        hosted_put_blob(t, u->repo, &u->digest, u->offset);
+    }
     del_record(t, u->id);
 }
 

@@ -22,6 +22,9 @@
 /* Sessions at once; an open one may hold a descriptor. */
 #define UPLOADS_MAX 10000
 
+/* In place of a repository: the blob will be a member of none. */
+#define UPLOAD_NO_REPO "-"
+
 struct uploads;
 
 /* Owner: the table, and whoever claimed it. Thread: what never changes, any; `claimed` and `gone`
@@ -96,7 +99,8 @@ void upload_sync(struct upload *u, const struct upload_mark *mark);
 /* All bytes are there: moves the file to blobs/, on disk for certain. -1: ERR_DIGEST_INVALID where
  * they are not the digest, ERR_NO_SPACE, ERR_STORE; the caller drops, or leaves, the session. */
 int upload_commit(struct upload *u, const struct digest *d, struct err *err) MUST_CHECK;
-/* Records a commit, within a change: blob, member of the session's repository; the session ends. */
+/* Records a commit, within a change: blob, member of the session's repository if it has one; the
+ * session ends. */
 void upload_record(struct upload *u, struct index_txn *t);
 /* After that change, however it went: frees the session. Any thread. */
 void upload_finish(struct upload *u);

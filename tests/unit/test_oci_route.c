@@ -404,8 +404,41 @@ static void test_name(void)
     CHECK_INT(e.code, ERR_NAME_INVALID);
 }
 
+/* On the control socket "-" is the store itself, for blobs and uploads. */
+static void test_own(void)
+{
+    static const struct {
+        enum route_role role;
+        const char *target;
+        bool own;
+    } cases[] = {
+        {ROLE_CONTROL, "/v2/-/blobs/" D256, true},
+        {ROLE_CONTROL, "/v2/-/blobs/uploads/", true},
+        {ROLE_CONTROL, "/v2/-/blobs/uploads/abc", true},
+        {ROLE_CONTROL, "/v2/-/manifests/x", false},
+        {ROLE_CONTROL, "/v2/-/tags/list", false},
+        {ROLE_CONTROL, "/v2/-/referrers/" D256, false},
+        {ROLE_CONTROL, "/v2/ghcr.io/-/blobs/" D256, false},
+        {ROLE_CONTROL, "/ghcr.io/v2/-/blobs/" D256, false},
+        {ROLE_ALL, "/v2/-/blobs/" D256, false},
+        {ROLE_ADMIN, "/v2/-/blobs/" D256, false},
+        {ROLE_REGISTRY, "/v2/-/blobs/uploads/", false},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct route r = {0};
+        struct err e;
+        int result = route_parse(&table, cases[i].role, SLICE_NULL, slice_str(cases[i].target),
+                                 SLICE_NULL, &r, &e);
+
+        CHECK_NOTE((result == 0) == cases[i].own, cases[i].target);
+        CHECK_NOTE(result < 0 || (r.own && r.hosted < 0 && r.upstream < 0), cases[i].target);
+    }
+}
+
 int main(void)
 {
+    test_own();
     test_good();
     test_bad();
     test_texts();
