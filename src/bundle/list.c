@@ -240,7 +240,8 @@ int list_read_finish(const struct list_read *r, struct err *e)
 /* --- searching ----------------------------------------------------------------------------- */
 
 /* The lines of each kind; where one begins is known when the next one does. */
-static void lines_note(struct list *l, const struct list_read *r, struct slice whole, size_t from)
+static void lines_note(struct list_whole *l, const struct list_read *r, struct slice whole,
+                       size_t from)
 {
     struct slice *lines[] = {
         [LIST_IMAGE] = &l->images, [LIST_NEEDS] = &l->needs, [LIST_BLOB] = &l->blobs};
@@ -258,7 +259,7 @@ static void lines_note(struct list *l, const struct list_read *r, struct slice w
 }
 
 /* What only all of it tells. */
-static int list_check(const struct list *l, struct err *e)
+static int list_check(const struct list_whole *l, struct err *e)
 {
     struct slice images = l->images;
     struct slice needs = l->needs;
@@ -283,10 +284,10 @@ static int list_check(const struct list *l, struct err *e)
     return 0;
 }
 
-int list_open(struct slice whole, struct list *ret, struct err *e)
+int list_open(struct slice whole, struct list_whole *ret, struct err *e)
 {
     struct slice rest = whole;
-    struct list l = {0};
+    struct list_whole l = {0};
     struct list_read r;
     enum list_event event;
     size_t from = 0;
@@ -354,12 +355,12 @@ static bool search(struct slice lines, const struct digest *d, uint64_t *ret_siz
     return false;
 }
 
-bool list_has_blob(const struct list *l, const struct digest *d, uint64_t *ret_size)
+bool list_has_blob(const struct list_whole *l, const struct digest *d, uint64_t *ret_size)
 {
     return search(l->blobs, d, ret_size);
 }
 
-bool list_needs_blob(const struct list *l, const struct digest *d, uint64_t *ret_size)
+bool list_needs_blob(const struct list_whole *l, const struct digest *d, uint64_t *ret_size)
 {
     return search(l->needs, d, ret_size);
 }

@@ -85,7 +85,7 @@ int list_read_finish(const struct list_read *r, struct err *e) MUST_CHECK;
 /* --- searching ----------------------------------------------------------------------------- */
 
 /* A whole list that somebody mapped; borrows its bytes. */
-struct list {
+struct list_whole {
     struct slice images; /* the lines of a kind */
     struct slice needs;
     struct slice blobs;
@@ -99,12 +99,12 @@ struct list {
 
 /* Reads all of it once, and checks it as above; also that no blob is both in it and left out, and
  * that each image's manifest is one or the other. */
-int list_open(struct slice whole, struct list *ret, struct err *e) MUST_CHECK;
+int list_open(struct slice whole, struct list_whole *ret, struct err *e) MUST_CHECK;
 
 /* Whether the bundle holds the blob, or its images need it of somebody else; *ret_size is set where
  * it does. */
-bool list_has_blob(const struct list *l, const struct digest *d, uint64_t *ret_size);
-bool list_needs_blob(const struct list *l, const struct digest *d, uint64_t *ret_size);
+bool list_has_blob(const struct list_whole *l, const struct digest *d, uint64_t *ret_size);
+bool list_needs_blob(const struct list_whole *l, const struct digest *d, uint64_t *ret_size);
 
 /* Takes the first line off lines of an opened list; false when they are used up. */
 bool list_next(struct slice *lines, struct list_line *ret);

@@ -10,7 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Reads what was found to be good, a byte at a time, and writes the same. */
-static void check_again(struct slice whole, const struct list *found)
+static void check_again(struct slice whole, const struct list_whole *found)
 {
     struct list_write w = {0};
     struct list_read r;
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice whole = slice_of((const char *)data, size);
     struct err e = {0};
-    struct list l;
+    struct list_whole l;
 
     if (list_open(whole, &l, &e) == 0) {
         check_again(whole, &l);

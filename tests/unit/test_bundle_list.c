@@ -169,7 +169,7 @@ static void test_open(void)
     struct digest d;
     uint64_t size = 0;
     struct err e;
-    struct list l;
+    struct list_whole l;
 
     if (!CHECK(list_open(slice_str(OF_ALL), &l, &e) == 0)) {
         return;
@@ -211,7 +211,7 @@ static void test_open_bad(void)
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct err e = {0};
-        struct list l;
+        struct list_whole l;
 
         CHECK_NOTE(list_open(slice_str(cases[i].text), &l, &e) == -1 && e.code == ERR_BAD_REQUEST &&
                        strstr(e.text, cases[i].why) != NULL,
@@ -226,7 +226,7 @@ static void test_search(void)
     size_t wrong = 0;
     uint64_t size;
     struct err e;
-    struct list l;
+    struct list_whole l;
     struct buf b;
 
     buf_init(&b, TEXT_MAX);
