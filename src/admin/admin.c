@@ -2,8 +2,15 @@
 #include "admin/admin.h"
 
 static const struct admin_command COMMANDS[] = {
-    {"stages", false, admin_stages}, {"ls", false, admin_ls},     {"rm", true, admin_rm},
-    {"gc", true, admin_gc},          {"lock", false, admin_lock},
+    {.name = "stages", .run = admin_stages},
+    {.name = "ls", .run = admin_ls},
+    {.name = "rm", .changes = true, .run = admin_rm},
+    {.name = "gc", .changes = true, .run = admin_gc},
+    {.name = "lock", .run = admin_lock},
+    {.name = "have", .changes = true, .body_max = 2u << 20, .run = admin_have},
+    {.name = "place", .changes = true, .body_max = 64u << 10, .explains = true, .run = admin_place},
+    {.name = "pin", .changes = true, .run = admin_pin},
+    {.name = "unpin", .changes = true, .run = admin_unpin},
 };
 
 const struct admin_command *admin_find(struct slice name)
@@ -29,7 +36,7 @@ int admin_run(const struct admin *a, const struct admin_command *c, const struct
                          "repository",
                          ADMIN_ANSWER_MAX >> 20);
     }
-    if (result < 0) {
+    if (result < 0 && !c->explains) {
         buf_free(out);
         buf_init(out, ADMIN_ANSWER_MAX);
     }

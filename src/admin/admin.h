@@ -23,6 +23,7 @@ struct admin_query {
     bool dry_run;       /* gc: only say what would go */
     int64_t since;      /* lock: what was pulled from then on, wall seconds */
     const char *client; /* lock: what this address pulled; NULL or "": anyone */
+    struct slice body;  /* have, place: as their headers say */
 };
 
 /* Longest name, and longest answer. */
@@ -33,6 +34,8 @@ struct admin_query {
 struct admin_command {
     const char *name; /* "stages": /-/stages on the control socket */
     bool changes;     /* something: POST, and from this machine only */
+    size_t body_max;  /* bytes of the request's body that it reads; 0: none */
+    bool explains;    /* what it appended before it failed is the detail of the error */
     int (*run)(const struct admin *a, const struct admin_query *q, struct buf *out,
                struct err *err);
 };
@@ -40,7 +43,8 @@ struct admin_command {
 /* NULL: there is none of that name. Static storage. */
 const struct admin_command *admin_find(struct slice name);
 
-/* Runs it; *out is initialised here, empty after -1. buf_free() is the caller's either way. */
+/* Runs it; *out is initialised here; after -1 it is empty, or the detail of the error, JSON.
+ * buf_free() is the caller's either way. */
 int admin_run(const struct admin *a, const struct admin_command *c, const struct admin_query *q,
               struct buf *out, struct err *err) MUST_CHECK;
 
@@ -58,6 +62,24 @@ int admin_rm(const struct admin *a, const struct admin_query *q, struct buf *out
 /* What was pulled, as a lock file (oci/lockfile.h). ERR_STORE, ERR_TOO_LARGE. */
 int admin_lock(const struct admin *a, const struct admin_query *q, struct buf *out,
                struct err *err) MUST_CHECK;
+/* Which of the digests, one a line, are here: { "here": N, "missing": [ … ] }. Those that are stay
+ * for an hour. ERR_DIGEST_INVALID, ERR_TOO_LARGE, ERR_STORE. */
+int admin_have(const struct admin *a, const struct admin_query *q, struct buf *out,
+               struct err *err) MUST_CHECK;
+/* Makes an image whose bytes are here a member of a repository, mirrored or hosted, with all that
+ * it needs (admin/closure.h), and sets tags, in one change that is on disk with its bytes:
+ * { "name", "digest", "tags": [], "replace", "dry_run" } -> { "blobs", "bytes", "changed" }.
+ * ERR_BLOB_UNKNOWN, ERR_MANIFEST_UNKNOWN with { "missing": [] } as detail; ERR_NAME_UNKNOWN: no
+ * upstream and no hosted pattern has the name; ERR_DENIED: a hosted tag means something else here
+ * and `replace` is not true; ERR_MANIFEST_REFUSED, ERR_TAG_INVALID, ERR_STORE. */
+int admin_place(const struct admin *a, const struct admin_query *q, struct buf *out,
+                struct err *err) MUST_CHECK;
+/* Pins the blobs of an image (`name`: NAME, NAME:TAG or NAME@DIGEST): nothing evicts them. Also
+ * ERR_BLOB_UNKNOWN: some are not here. */
+int admin_pin(const struct admin *a, const struct admin_query *q, struct buf *out,
+              struct err *err) MUST_CHECK;
+int admin_unpin(const struct admin *a, const struct admin_query *q, struct buf *out,
+                struct err *err) MUST_CHECK;
 /* One run of retention. ERR_STORE. */
 int admin_gc(const struct admin *a, const struct admin_query *q, struct buf *out,
              struct err *err) MUST_CHECK;

@@ -12,6 +12,9 @@
 
 #define COUNTERS_MAX (64u * 1024)
 #define JSON_HEADERS "Content-Type: application/json\r\n"
+/* Of a body, read in one turn of the loop. */
+#define READ_PIECE (16u * 1024)
+#define READ_TURN (256u * 1024)
 /* Commands under way at once: the disk pool has others to serve. */
 #define LIVE_MAX 4
 #define CLIENT_MAX 64
@@ -26,11 +29,13 @@ struct control {
 /* A command under way. Owner: itself, until its end. Thread: the exchange's loop, but for run(). */
 struct command {
     struct job job;
-    struct task gone; /* runs when something happened to the exchange */
+    struct task task; /* runs when something happened to the exchange */
     struct control *control;
     struct http_exchange *x; /* NULL: the client left */
     const struct admin_command *what;
     struct admin_query query;
+    bool reading; /* its body has not come to its end */
+    struct buf body;
     struct buf name;
     char client[CLIENT_MAX];
     struct buf out;
@@ -40,14 +45,20 @@ struct command {
 
 /* --- answers ------------------------------------------------------------------------------- */
 
-static void refuse(struct http_exchange *x, enum err_code code, const char *message)
+static void refuse_with(struct http_exchange *x, enum err_code code, const char *message,
+                        const char *detail)
 {
     struct buf body;
 
-    buf_init(&body, COUNTERS_MAX);
-    errbody_write(&body, err_oci_code(code), message, NULL);
+    buf_init(&body, ADMIN_ANSWER_MAX);
+    errbody_write(&body, err_oci_code(code), message, detail);
     http_reply(x, err_status(code), slice_str(JSON_HEADERS), buf_view(&body));
     buf_free(&body);
+}
+
+static void refuse(struct http_exchange *x, enum err_code code, const char *message)
+{
+    refuse_with(x, code, message, NULL);
 }
 
 static bool is_read(const struct http_exchange *x)
@@ -106,22 +117,12 @@ bool control_takes(const struct http_exchange *x, bool operator)
 
 static void command_free(struct command *c)
 {
-    task_cancel(&c->gone);
+    task_cancel(&c->task);
     atomic_fetch_sub(&c->control->live, 1);
     buf_free(&c->name);
+    buf_free(&c->body);
     buf_free(&c->out);
     free(c);
-}
-
-/* Nobody waits for the answer any more: the command goes on without. */
-static void on_gone(struct task *t)
-{
-    struct command *c = container_of(t, struct command, gone);
-
-    if (c->x != NULL && c->x->gone) {
-        http_abort(c->x);
-        c->x = NULL;
-    }
 }
 
 static void command_run(struct job *j)
@@ -139,11 +140,61 @@ static void on_done(struct job *j)
     if (x != NULL && x->gone) {
         http_abort(x);
     } else if (x != NULL && c->result < 0) {
-        refuse(x, c->err.code, c->err.text);
+        refuse_with(x, c->err.code, c->err.text, c->out.len > 0 ? c->out.p : NULL);
     } else if (x != NULL) {
         http_reply(x, 200, slice_str(JSON_HEADERS), buf_view(&c->out));
     }
     command_free(c);
+}
+
+static void command_submit(struct command *c)
+{
+    c->reading = false;
+    c->query.body = buf_view(&c->body);
+    pool_submit(store_disk(c->control->admin.store), c->x->loop, &c->job, command_run, on_done);
+}
+
+/* What comes of the body; at its end the command begins. */
+static void command_read(struct command *c)
+{
+    char piece[READ_PIECE];
+    ssize_t got = STREAM_AGAIN;
+
+    for (size_t turn = 0; turn < READ_TURN; turn += (size_t)got) {
+        got = http_read_body(c->x, piece, sizeof(piece));
+        if (got <= 0) {
+            break;
+        }
+        buf_append(&c->body, piece, (size_t)got);
+    }
+    if (got == 0 && !c->body.failed) {
+        command_submit(c);
+    } else if (got == STREAM_FAILED || got == 0 || c->body.failed) {
+        if (c->x->gone) {
+            http_abort(c->x);
+        } else if (c->body.failed) {
+            refuse(c->x, ERR_TOO_LARGE, "the body is too long");
+        } else {
+            refuse(c->x, ERR_BAD_REQUEST, "the body breaks off, or its framing is wrong");
+        }
+        command_free(c);
+    } else if (got != STREAM_AGAIN) {
+        loop_defer(c->x->loop, &c->task); /* others have their turn first */
+    }
+}
+
+/* There is more to read; or nobody waits for the answer any more, and the command goes on without.
+ */
+static void on_task(struct task *t)
+{
+    struct command *c = container_of(t, struct command, task);
+
+    if (c->reading) {
+        command_read(c);
+    } else if (c->x != NULL && c->x->gone) {
+        http_abort(c->x);
+        c->x = NULL;
+    }
 }
 
 static bool is_yes(struct slice query, const char *name)
@@ -196,7 +247,8 @@ static void command_start(struct control *control, struct http_exchange *x,
     c->control = control;
     c->what = what;
     c->x = x;
-    task_init(&c->gone, on_gone);
+    task_init(&c->task, on_task);
+    buf_init(&c->body, what->body_max);
     if (!read_name(c, x->head.query)) {
         refuse(x, ERR_NAME_INVALID, c->name.failed ? "the name is too long" : "this is no name");
         command_free(c);
@@ -209,8 +261,13 @@ static void command_start(struct control *control, struct http_exchange *x,
     }
     c->query.all = is_yes(x->head.query, "all");
     c->query.dry_run = is_yes(x->head.query, "dry_run");
-    x->owner = &c->gone;
-    pool_submit(store_disk(control->admin.store), x->loop, &c->job, command_run, on_done);
+    x->owner = &c->task;
+    if (what->body_max > 0) {
+        c->reading = true;
+        command_read(c);
+    } else {
+        command_submit(c);
+    }
 }
 
 /* Whether this client may have it done; else the exchange is answered. */

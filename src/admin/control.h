@@ -11,6 +11,9 @@
  *   POST /-/rm?repository=NAME
  *   POST /-/gc?dry_run=1
  *   GET  /-/lock?since=SECONDS&client=ADDRESS
+ *   POST /-/have                         digests, one a line
+ *   POST /-/place                        JSON: an image for a repository
+ *   POST /-/pin?repository=IMAGE, /-/unpin?repository=IMAGE
  *
  * What changes something is answered on Unix sockets and to this machine only, and never to a page
  * of a browser. Commands run in the disk pool, a few at once, to their end, whoever leaves.

@@ -41,8 +41,7 @@ static bool load_file(struct store *s, const struct digest *d, size_t size, stru
     return true;
 }
 
-/* The blob, of at most `max` bytes; false where it is not here, or not what its name says. */
-static bool load(struct store *s, const struct digest *d, size_t max, struct buf *out)
+bool image_blob_load(struct store *s, const struct digest *d, size_t max, struct buf *out)
 {
     struct index_read *r = index_read_begin(s);
     unsigned char body[BODY_MAX];
@@ -131,7 +130,7 @@ static enum image_found read_image(struct store *s, const struct manifest *m,
     if (config == NULL || !image_is_config(slice_str(config->media_type))) {
         return IMAGE_OTHER;
     }
-    if (!load(s, &config->digest, IMAGE_MAX, &body)) {
+    if (!image_blob_load(s, &config->digest, IMAGE_MAX, &body)) {
         return IMAGE_ABSENT;
     }
     if (image_parse(buf_view(&body), &image, &err) == 0) {
@@ -183,7 +182,7 @@ static enum image_found look(struct store *s, struct looks *l, const struct plat
     struct buf body;
 
     l->done++;
-    if (!load(s, &d, MANIFEST_MAX, &body)) {
+    if (!image_blob_load(s, &d, MANIFEST_MAX, &body)) {
         return IMAGE_ABSENT;
     }
     if (manifest_parse(buf_view(&body), slice_str(""), &m, &err) == 0) {

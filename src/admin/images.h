@@ -28,4 +28,9 @@ struct image_here {
 enum image_found image_here_read(struct store *s, const struct digest *d, const struct platform *p,
                                  struct image_here *ret) MUST_CHECK;
 
+/* The blob, of at most `max` bytes, initialises *out; false where it is not here, or its bytes are
+ * not its digest's. Blocks. */
+bool image_blob_load(struct store *s, const struct digest *d, size_t max,
+                     struct buf *out) MUST_CHECK;
+
 #endif

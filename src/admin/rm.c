@@ -1,9 +1,9 @@
 /* admin/rm.c - removes tags, manifests and whole repositories of Larder's own. */
 #include "admin/repos.h"
+#include "admin/settle.h"
 #include "store/hosted.h"
 #include "store/retain.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ struct gone {
 
 /* One change of the index, which somebody waits for. Owner: the waiting thread. */
 struct removal {
-    struct index_write write;
+    struct settle settle;
     uint64_t repo;
     bool only_manifests;
     /* what is to go, as it was read */
@@ -36,9 +36,6 @@ struct removal {
     /* what went: true for each that was there */
     bool *tag_gone;
     bool *member_gone;
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    bool done; /* under the lock */
 };
 
 /* What a command removed. */
@@ -93,7 +90,7 @@ static int target_find(const struct admin *a, struct slice text, struct target *
 
 static void removal_apply(struct index_write *w, struct index_txn *t)
 {
-    struct removal *r = container_of(w, struct removal, write);
+    struct removal *r = container_of(w, struct removal, settle.write);
 
     for (size_t i = 0; i < r->n_tags; i++) {
         r->tag_gone[i] = hosted_del_tag(t, r->repo, r->tags[i]);
@@ -107,31 +104,19 @@ static void removal_apply(struct index_write *w, struct index_txn *t)
     }
 }
 
-static void removal_done(struct index_write *w)
-{
-    struct removal *r = container_of(w, struct removal, write);
-
-    pthread_mutex_lock(&r->lock);
-    r->done = true;
-    pthread_cond_signal(&r->ended);
-    pthread_mutex_unlock(&r->lock);
-}
-
 static void removal_init(struct removal *r, uint64_t repo)
 {
-    *r = (struct removal){.write = {.apply = removal_apply, .done = removal_done}, .repo = repo};
+    *r = (struct removal){.repo = repo};
+    settle_init(&r->settle, removal_apply);
     r->tags = xcalloc(BATCH, sizeof(*r->tags));
     r->members = xcalloc(BATCH, sizeof(*r->members));
     r->tag_gone = xcalloc(BATCH, sizeof(*r->tag_gone));
     r->member_gone = xcalloc(BATCH, sizeof(*r->member_gone));
-    pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->ended, NULL);
 }
 
 static void removal_fini(struct removal *r)
 {
-    pthread_mutex_destroy(&r->lock);
-    pthread_cond_destroy(&r->ended);
+    settle_fini(&r->settle);
     free(r->tags);
     free(r->members);
     free(r->tag_gone);
@@ -143,15 +128,10 @@ static int removal_run(const struct admin *a, struct removal *r, struct err *err
 {
     struct digest *drop = xcalloc(r->n_members + 1, sizeof(*drop));
     size_t n_drop = 0;
+    int result;
 
-    r->done = false;
-    index_write_submit(a->store, NULL, &r->write);
-    pthread_mutex_lock(&r->lock);
-    while (!r->done) {
-        pthread_cond_wait(&r->ended, &r->lock);
-    }
-    pthread_mutex_unlock(&r->lock);
-    for (size_t i = 0; i < r->n_members && !r->write.failed; i++) {
+    result = settle_run(&r->settle, a->store, err);
+    for (size_t i = 0; i < r->n_members && result == 0; i++) {
         if (r->member_gone[i]) {
             drop[n_drop++] = r->members[i].digest;
         }
@@ -160,11 +140,7 @@ static int removal_run(const struct admin *a, struct removal *r, struct err *err
         retain_drop(a->store, drop, n_drop);
     }
     free(drop);
-    if (r->write.failed) {
-        *err = r->write.err;
-        return -1;
-    }
-    return 0;
+    return result;
 }
 
 /* --- the answer ---------------------------------------------------------------------------- */
