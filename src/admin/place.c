@@ -321,6 +321,9 @@ static int make_change(const struct admin *a, struct placing *p, struct err *err
 
 static int place(const struct admin *a, struct placing *p, struct buf *out, struct err *err)
 {
+    if (check_tags(a, p, err) < 0) {
+        return -1; /* said before its bytes are here, so that they need not come */
+    }
     if (closure_read(a->store, &p->digest, &p->closure, err) < 0) {
         if (err->code == ERR_MANIFEST_INVALID) {
             err->code = ERR_MANIFEST_REFUSED; /* nobody else's bytes are at fault */
@@ -330,7 +333,7 @@ static int place(const struct admin *a, struct placing *p, struct buf *out, stru
     if (p->closure.n_missing > 0) {
         return refuse_missing(p, out, err);
     }
-    if (check_tags(a, p, err) < 0 || (!p->dry_run && make_change(a, p, err) < 0)) {
+    if (!p->dry_run && make_change(a, p, err) < 0) {
         return -1;
     }
     buf_printf(out, "{\"blobs\":%zu,\"bytes\":%llu,\"changed\":%s}\n", p->closure.n_blobs,
