@@ -149,7 +149,8 @@ static int first_take(struct archive *a, enum archive_kind kind, const struct ta
                       struct err *e)
 {
     if (a->came[ARCHIVE_BLOB] || a->came[ARCHIVE_FILE] || a->came[ARCHIVE_INDEX] ||
-        a->came[ARCHIVE_DOCKER] || (kind == ARCHIVE_SIGNATURE && !a->came[ARCHIVE_LIST])) {
+        a->came[ARCHIVE_DOCKER] || a->came[ARCHIVE_VERSION] ||
+        (kind == ARCHIVE_SIGNATURE && !a->came[ARCHIVE_LIST])) {
         return bad(
             entry, e,
             "it must stand at the beginning: larder/list, then its signature, then the rest");

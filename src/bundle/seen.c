@@ -41,14 +41,24 @@ static void grow(struct seen *s)
     *s = more;
 }
 
-enum seen_answer seen_add(struct seen *s, const struct digest *d)
+static uint64_t word_of(const struct digest *d)
 {
     uint64_t word;
-    uint64_t *slot;
 
     memcpy(&word, d->bytes, sizeof(word));
-    word = (word ^ d->alg) | (uint64_t)1 << 63; /* never 0 */
-    slot = slot_of(s, word);
+    return (word ^ d->alg) | (uint64_t)1 << 63; /* never 0 */
+}
+
+bool seen_has(const struct seen *s, const struct digest *d)
+{
+    return *slot_of(s, word_of(d)) != 0;
+}
+
+enum seen_answer seen_add(struct seen *s, const struct digest *d)
+{
+    uint64_t word = word_of(d);
+    uint64_t *slot = slot_of(s, word);
+
     if (*slot != 0) {
         return SEEN_BEFORE;
     }

@@ -26,5 +26,6 @@ void seen_fini(struct seen *s);
 
 /* Notes a digest, and says whether it had been. */
 enum seen_answer seen_add(struct seen *s, const struct digest *d);
+bool seen_has(const struct seen *s, const struct digest *d);
 
 #endif

@@ -47,6 +47,10 @@ static const struct flag {
     {"all", 0, KIND_YES, ON(LS), offsetof(struct flags, all), 0},
     {"since", 0, KIND_TEXT, ON(LOCK), offsetof(struct flags, since), 0},
     {"client", 0, KIND_TEXT, ON(LOCK), offsetof(struct flags, client), 0},
+    {"name", 0, KIND_TEXT, ON(IMPORT), offsetof(struct flags, name), 0},
+    {"trust", 0, KIND_LIST, ON(IMPORT), offsetof(struct flags, trust),
+     offsetof(struct flags, n_trust)},
+    {"replace", 0, KIND_YES, ON(IMPORT), offsetof(struct flags, replace), 0},
     {"dry-run", 0, KIND_YES, ON(GC), offsetof(struct flags, dry_run), 0},
     {"help", 0, KIND_YES, ON_ALL, offsetof(struct flags, help), 0},
 #undef CONFIG_AT
@@ -255,6 +259,7 @@ void flags_free(struct flags *f)
     free((void *)(uintptr_t)f->config.listen);
     free((void *)(uintptr_t)f->config.upstream);
     free((void *)(uintptr_t)f->config.hosted);
+    free((void *)(uintptr_t)f->trust);
     free(f->words);
     *f = (struct flags){0};
 }

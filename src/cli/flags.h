@@ -20,8 +20,12 @@ struct flags {
     bool dry_run;       /* gc --dry-run */
     const char *since;  /* lock --since; NULL: it was not given */
     const char *client; /* lock --client; likewise */
-    bool help;          /* --help or -h: print flags_help(command), status 0 */
-    char **words;       /* a copy of argv in getopt's order, that args points into */
+    const char *name;   /* import --name; likewise */
+    bool replace;       /* import --replace */
+    const char **trust; /* import --trust, n_trust of them */
+    size_t n_trust;
+    bool help;    /* --help or -h: print flags_help(command), status 0 */
+    char **words; /* a copy of argv in getopt's order, that args points into */
 };
 
 /* Reads argv, which stays as it is. Flags may stand before or behind the command, `--` ends them,

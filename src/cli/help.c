@@ -80,6 +80,25 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  --since TIME             what was pulled since then: 24h, 7d, or 2026-01-31T12:00:00Z\n"
         "  --client ADDR            what the client at this address pulled; unix: by a socket\n"
         "  --json                   changes nothing\n" HELP_HELP,
+    [COMMAND_IMPORT] =
+        "usage: larder import [FLAG]... FILE...|-|DIR\n"
+        "\n"
+        "Takes images out of archives: bundles of `larder export`, image layouts (skopeo, podman,\n"
+        "buildah, ctr export), and what docker save and podman save write. An archive is a tar "
+        "file,\n"
+        "its parts in order (FILE.000 FILE.001 ...), a folder, or - for standard input. Every "
+        "digest\n"
+        "is verified; names appear when all that they need is here. What was taken stays when it "
+        "is\n"
+        "interrupted, and a second run goes on from there.\n" STORE_HELP
+        "  --name NAME:TAG          the name of an image that has none in its archive, or of the "
+        "only\n"
+        "                           one in it\n"
+        "  --trust PUBKEY           take nothing but bundles whose list this key signed (PEM, "
+        "Ed25519);\n"
+        "                           may be repeated\n"
+        "  --replace                tags of hosted repositories may be moved to other "
+        "images\n" HELP_HELP,
     [COMMAND_STATS] =
         "usage: larder stats [FLAG]...\n"
         "\n"
@@ -117,6 +136,7 @@ static const char GENERAL_HELP[] =
     "  rm        remove tags, manifests, repositories\n"
     "  gc        remove what is not kept any longer\n"
     "  lock      print what was pulled, with digests\n"
+    "  import    take images out of archives\n"
     "  stats     show what the server does\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"

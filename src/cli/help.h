@@ -15,6 +15,7 @@
     X(RM, "rm", 1000)                                                                              \
     X(GC, "gc", 0)                                                                                 \
     X(LOCK, "lock", 0)                                                                             \
+    X(IMPORT, "import", 100000)                                                                    \
     X(STATS, "stats", 0)                                                                           \
     X(VERSION, "version", 0)                                                                       \
     X(HELP, "help", 1)

@@ -6,6 +6,7 @@
  */
 #include "cli/check.h"
 #include "cli/gc.h"
+#include "cli/import.h"
 #include "cli/lock.h"
 #include "cli/ls.h"
 #include "cli/rm.h"
@@ -36,9 +37,9 @@ static const struct {
     const char *name;
     int (*run)(const struct flags *flags);
 } COMMANDS[] = {
-    {"serve", serve_run},     {"check", check_run}, {"stages", stages_run}, {"ls", ls_run},
-    {"rm", rm_run},           {"gc", gc_run},       {"lock", lock_run},     {"stats", stats_run},
-    {"version", version_run}, {"help", help_run},
+    {"serve", serve_run}, {"check", check_run},     {"stages", stages_run}, {"ls", ls_run},
+    {"rm", rm_run},       {"gc", gc_run},           {"lock", lock_run},     {"import", import_run},
+    {"stats", stats_run}, {"version", version_run}, {"help", help_run},
 };
 
 static int run_command(const struct flags *flags)

@@ -281,7 +281,7 @@ static void test_seen(void)
     for (; n < 5000; n++) {
         struct digest d = digest_number(n);
 
-        again = again && seen_add(&s, &d) == SEEN_NEW;
+        again = again && !seen_has(&s, &d) && seen_add(&s, &d) == SEEN_NEW && seen_has(&s, &d);
     }
     CHECK_NOTE(again, "each is new");
     for (n = 0; n < 5000; n++) {
