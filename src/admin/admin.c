@@ -11,6 +11,9 @@ static const struct admin_command COMMANDS[] = {
     {.name = "place", .changes = true, .body_max = 64u << 10, .explains = true, .run = admin_place},
     {.name = "pin", .changes = true, .run = admin_pin},
     {.name = "unpin", .changes = true, .run = admin_unpin},
+    {.name = "blobs", .is_text = true, .run = admin_blobs},
+    {.name = "images", .is_text = true, .run = admin_images},
+    {.name = "name", .is_text = true, .run = admin_name},
 };
 
 const struct admin_command *admin_find(struct slice name)

@@ -24,11 +24,16 @@ struct admin_query {
     int64_t since;      /* lock: what was pulled from then on, wall seconds */
     const char *client; /* lock: what this address pulled; NULL or "": anyone */
     struct slice body;  /* have, place: as their headers say */
+    const char *after;  /* blobs, images: the last line of the page before; NULL or "": the first */
+    uint64_t n;         /* likewise: most lines of a page; 0: ADMIN_PAGE_MAX */
 };
 
 /* Longest name, and longest answer. */
 #define ADMIN_NAME_MAX 1024
 #define ADMIN_ANSWER_MAX (64u << 20)
+
+/* Most lines of a page. */
+#define ADMIN_PAGE_MAX 10000
 
 /* A command. Appends a JSON object to `out`, of ADMIN_ANSWER_MAX; or -1 and *err. */
 struct admin_command {
@@ -36,6 +41,7 @@ struct admin_command {
     bool changes;     /* something: POST, and from this machine only */
     size_t body_max;  /* bytes of the request's body that it reads; 0: none */
     bool explains;    /* what it appended before it failed is the detail of the error */
+    bool is_text;     /* the answer is lines of text, for a page of what is long */
     int (*run)(const struct admin *a, const struct admin_query *q, struct buf *out,
                struct err *err);
 };
@@ -80,6 +86,19 @@ int admin_pin(const struct admin *a, const struct admin_query *q, struct buf *ou
               struct err *err) MUST_CHECK;
 int admin_unpin(const struct admin *a, const struct admin_query *q, struct buf *out,
                 struct err *err) MUST_CHECK;
+/* Digests of the blobs that are here and believed, in their order, one a line; `after` is the last
+ * one of the page before. ERR_DIGEST_INVALID, ERR_STORE. */
+int admin_blobs(const struct admin *a, const struct admin_query *q, struct buf *out,
+                struct err *err) MUST_CHECK;
+/* Lines "KIND NAME TAG DIGEST", KIND hosted or mirrored: all tags, and with "-" for TAG the
+ * manifests that are part of no other one in their repository, tagged or not. `after` is the last
+ * line of the page before. ERR_BAD_REQUEST where it is none, ERR_STORE. */
+int admin_images(const struct admin *a, const struct admin_query *q, struct buf *out,
+                 struct err *err) MUST_CHECK;
+/* The whole name of a repository, with its registry where it is mirrored: one line. Whether
+ * anything of it is here does not matter. What routing says. */
+int admin_name(const struct admin *a, const struct admin_query *q, struct buf *out,
+               struct err *err) MUST_CHECK;
 /* One run of retention. ERR_STORE. */
 int admin_gc(const struct admin *a, const struct admin_query *q, struct buf *out,
              struct err *err) MUST_CHECK;

@@ -15,6 +15,7 @@
 /* Of a body, read in one turn of the loop. */
 #define READ_PIECE (16u * 1024)
 #define READ_TURN (256u * 1024)
+#define TEXT_HEADERS "Content-Type: text/plain\r\n"
 /* Commands under way at once: the disk pool has others to serve. */
 #define LIVE_MAX 4
 #define CLIENT_MAX 64
@@ -38,6 +39,7 @@ struct command {
     struct buf body;
     struct buf name;
     char client[CLIENT_MAX];
+    char after[ADMIN_NAME_MAX];
     struct buf out;
     struct err err;
     int result;
@@ -99,7 +101,7 @@ static void reply_health(struct control *c, struct http_exchange *x)
 {
     bool ready = slice_is(x->head.path, "/healthz") || !atomic_load(&c->draining);
 
-    http_reply(x, ready ? 200 : 503, slice_str("Content-Type: text/plain\r\n"),
+    http_reply(x, ready ? 200 : 503, slice_str(TEXT_HEADERS),
                slice_str(ready ? "ok\n" : "stopping\n"));
 }
 
@@ -142,7 +144,8 @@ static void on_done(struct job *j)
     } else if (x != NULL && c->result < 0) {
         refuse_with(x, c->err.code, c->err.text, c->out.len > 0 ? c->out.p : NULL);
     } else if (x != NULL) {
-        http_reply(x, 200, slice_str(JSON_HEADERS), buf_view(&c->out));
+        http_reply(x, 200, slice_str(c->what->is_text ? TEXT_HEADERS : JSON_HEADERS),
+                   buf_view(&c->out));
     }
     command_free(c);
 }
@@ -239,6 +242,26 @@ static bool read_pulls(struct command *c, struct slice query)
     return good;
 }
 
+/* What a page is asked by; false where that can be no line and no number. */
+static bool read_page(struct command *c, struct slice query)
+{
+    struct buf text;
+    bool good = true;
+
+    buf_init(&text, ADMIN_NAME_MAX);
+    if (query_get(query, "after", &text)) {
+        good = !text.failed && slice_copy(buf_view(&text), c->after, sizeof(c->after));
+    }
+    buf_free(&text);
+    buf_init(&text, CLIENT_MAX);
+    if (query_get(query, "n", &text)) {
+        good = good && slice_u64(buf_view(&text), &c->query.n);
+    }
+    buf_free(&text);
+    c->query.after = c->after;
+    return good;
+}
+
 static void command_start(struct control *control, struct http_exchange *x,
                           const struct admin_command *what)
 {
@@ -256,6 +279,11 @@ static void command_start(struct control *control, struct http_exchange *x,
     }
     if (!read_pulls(c, x->head.query)) {
         refuse(x, ERR_BAD_REQUEST, "since takes seconds since 1970, client an address");
+        command_free(c);
+        return;
+    }
+    if (!read_page(c, x->head.query)) {
+        refuse(x, ERR_BAD_REQUEST, "after takes the last line of the page before, n a number");
         command_free(c);
         return;
     }

@@ -33,7 +33,7 @@ static int unknown(const struct admin_repo *repo, struct err *err)
                    repo->name);
 }
 
-int admin_repo_find(const struct admin *a, struct slice name, struct admin_repo *ret,
+int admin_repo_name(const struct admin *a, struct slice name, struct admin_repo *ret,
                     struct err *err)
 {
     struct admin_repo hosted = {.kind = REPO_HOSTED};
@@ -58,10 +58,24 @@ int admin_repo_find(const struct admin *a, struct slice name, struct admin_repo 
         *ret = routed;
     }
     index_read_end(r);
-    if (found == INDEX_FAILED) {
-        return err_set(err, ERR_STORE, "the index cannot be read; the log says why");
+    return found == INDEX_FAILED
+               ? err_set(err, ERR_STORE, "the index cannot be read; the log says why")
+               : 0;
+}
+
+int admin_repo_find(const struct admin *a, struct slice name, struct admin_repo *ret,
+                    struct err *err)
+{
+    struct admin_repo found;
+
+    if (admin_repo_name(a, name, &found, err) < 0) {
+        return -1;
     }
-    return found == INDEX_FOUND ? 0 : unknown(&routed, err);
+    if (found.id == 0) {
+        return unknown(&found, err);
+    }
+    *ret = found;
+    return 0;
 }
 
 /* --- all of them --------------------------------------------------------------------------- */

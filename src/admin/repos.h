@@ -20,6 +20,11 @@ struct admin_repo {
 int admin_repo_find(const struct admin *a, struct slice name, struct admin_repo *ret,
                     struct err *err) MUST_CHECK;
 
+/* The same, also where nothing of it is here: *ret has its id, or 0. -1: what routing and the index
+ * say. */
+int admin_repo_name(const struct admin *a, struct slice name, struct admin_repo *ret,
+                    struct err *err) MUST_CHECK;
+
 /* All repositories, hosted ones first, each kind by name; freed with free(). -1: ERR_STORE. */
 int admin_repo_list(const struct admin *a, struct admin_repo **ret, size_t *ret_n,
                     struct err *err) MUST_CHECK;

@@ -52,6 +52,7 @@ static const struct flag {
      offsetof(struct flags, n_trust)},
     {"replace", 0, KIND_YES, ON(IMPORT), offsetof(struct flags, replace), 0},
     {"dry-run", 0, KIND_YES, ON(GC), offsetof(struct flags, dry_run), 0},
+    {"output", 'o', KIND_TEXT, ON(INVENTORY), offsetof(struct flags, output), 0},
     {"help", 0, KIND_YES, ON_ALL, offsetof(struct flags, help), 0},
 #undef CONFIG_AT
 };

@@ -20,6 +20,7 @@ struct flags {
     bool dry_run;       /* gc --dry-run */
     const char *since;  /* lock --since; NULL: it was not given */
     const char *client; /* lock --client; likewise */
+    const char *output; /* -o; likewise */
     const char *name;   /* import --name; likewise */
     bool replace;       /* import --replace */
     const char **trust; /* import --trust, n_trust of them */

@@ -109,6 +109,12 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  --config FILE            the configuration of the server\n"
         "  --data DIR               where everything is kept\n"
         "  --json                   all counters, as JSON, once\n" HELP_HELP,
+    [COMMAND_INVENTORY] =
+        "usage: larder inventory [FLAG]...\n"
+        "\n"
+        "Writes which blobs are here, for `larder export --have` on the other side: 33 bytes for "
+        "each.\n" STORE_HELP
+        "  -o, --output FILE        where to; without it standard output\n" HELP_HELP,
     [COMMAND_VERSION] = "usage: larder version\n"
                         "\n"
                         "Prints the version.\n"
@@ -138,6 +144,7 @@ static const char GENERAL_HELP[] =
     "  lock      print what was pulled, with digests\n"
     "  import    take images out of archives\n"
     "  stats     show what the server does\n"
+    "  inventory write which blobs are here\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"

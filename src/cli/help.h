@@ -17,6 +17,7 @@
     X(LOCK, "lock", 0)                                                                             \
     X(IMPORT, "import", 100000)                                                                    \
     X(STATS, "stats", 0)                                                                           \
+    X(INVENTORY, "inventory", 0)                                                                   \
     X(VERSION, "version", 0)                                                                       \
     X(HELP, "help", 1)
 

@@ -4,17 +4,8 @@
  * Exit status: 0 done; 1 something could not be done; 2 the command line or the configuration is
  * wrong.
  */
-#include "cli/check.h"
-#include "cli/gc.h"
-#include "cli/import.h"
-#include "cli/lock.h"
-#include "cli/ls.h"
-#include "cli/rm.h"
+#include "cli/commands.h"
 #include "cli/flags.h"
-#include "cli/serve.h"
-#include "cli/stages.h"
-#include "cli/stats.h"
-#include "cli/version.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -37,8 +28,9 @@ static const struct {
     const char *name;
     int (*run)(const struct flags *flags);
 } COMMANDS[] = {
-    {"serve", serve_run}, {"check", check_run},     {"stages", stages_run}, {"ls", ls_run},
-    {"rm", rm_run},       {"gc", gc_run},           {"lock", lock_run},     {"import", import_run},
+    {"serve", serve_run}, {"check", check_run},     {"stages", stages_run},
+    {"ls", ls_run},       {"rm", rm_run},           {"gc", gc_run},
+    {"lock", lock_run},   {"import", import_run},   {"inventory", inventory_run},
     {"stats", stats_run}, {"version", version_run}, {"help", help_run},
 };
 

@@ -370,6 +370,70 @@ void index_each_member(struct index_read *r, uint64_t repo,
     db_each(r->db, DB_MEMBERS, record_key_view(&prefix), SLICE_NULL, one_member, &walk);
 }
 
+struct blob_walk {
+    struct slice after;
+    bool (*f)(void *arg, const struct digest *d, const struct blob_record *b);
+    void *arg;
+};
+
+static bool one_blob(void *arg, struct slice key, struct slice value)
+{
+    struct blob_walk *walk = arg;
+    struct blob_record b;
+    struct digest d;
+
+    if (slice_eq(key, walk->after)) {
+        return true;
+    }
+    if (!digest_from_key(key, &d) || !record_get_blob(value, &b)) {
+        record_is_bad(DB_BLOBS);
+        return true;
+    }
+    return walk->f(walk->arg, &d, &b);
+}
+
+void index_each_blob(struct index_read *r, const struct digest *after,
+                     bool (*f)(void *arg, const struct digest *d, const struct blob_record *b),
+                     void *arg)
+{
+    struct blob_walk walk = {SLICE_NULL, f, arg};
+    struct record_key from;
+
+    if (after->alg != 0) {
+        record_key_digest(&from, after);
+        walk.after = record_key_view(&from);
+    }
+    db_each(r->db, DB_BLOBS, SLICE_NULL, walk.after, one_blob, &walk);
+}
+
+struct parent_walk {
+    bool (*f)(void *arg, const struct digest *parent);
+    void *arg;
+};
+
+static bool one_parent(void *arg, struct slice key, struct slice value)
+{
+    struct parent_walk *walk = arg;
+    struct digest parent;
+
+    (void)value;
+    if (!record_second_of_pair(key, &parent)) {
+        record_is_bad(DB_PARENTS);
+        return true;
+    }
+    return walk->f(walk->arg, &parent);
+}
+
+void index_each_parent(struct index_read *r, const struct digest *child,
+                       bool (*f)(void *arg, const struct digest *parent), void *arg)
+{
+    struct parent_walk walk = {f, arg};
+    struct record_key prefix;
+
+    record_key_digest(&prefix, child);
+    db_each(r->db, DB_PARENTS, record_key_view(&prefix), SLICE_NULL, one_parent, &walk);
+}
+
 struct ref_walk {
     bool (*f)(void *arg, const struct digest *child, uint8_t kind, uint64_t size);
     void *arg;

@@ -108,6 +108,14 @@ void index_each_repo(struct index_read *r, enum repo_kind kind, const char *afte
 void index_each_member(struct index_read *r, uint64_t repo,
                        bool (*f)(void *arg, const struct digest *d, const struct member_record *m),
                        void *arg);
+/* Blobs that are here, above `after` (alg 0: from the start) in the order of their keys, until f is
+ * false. */
+void index_each_blob(struct index_read *r, const struct digest *after,
+                     bool (*f)(void *arg, const struct digest *d, const struct blob_record *b),
+                     void *arg);
+/* Manifests that name the digest as their child or referrer, as recorded, until f is false. */
+void index_each_parent(struct index_read *r, const struct digest *child,
+                       bool (*f)(void *arg, const struct digest *parent), void *arg);
 /* Children of a manifest, as recorded. */
 void index_each_ref(struct index_read *r, const struct digest *parent,
                     bool (*f)(void *arg, const struct digest *child, uint8_t kind, uint64_t size),
