@@ -104,7 +104,7 @@ static uint64_t sum_sizes(const struct source *s)
 struct source *source_open(const char *const *paths, size_t n, struct err *e)
 {
     struct source *s = xnew(struct source);
-    struct stat st;
+    struct stat st = {0};
     int result = 0;
 
     s->paths = paths;
@@ -113,10 +113,11 @@ struct source *source_open(const char *const *paths, size_t n, struct err *e)
     tar_read_init(&s->tar);
     if (strcmp(paths[0], "-") != 0 && stat(paths[0], &st) < 0) {
         result = cannot(paths[0], e);
-    } else if (strcmp(paths[0], "-") != 0 && S_ISDIR(st.st_mode)) {
+    }
+    if (result == 0 && S_ISDIR(st.st_mode)) {
         s->folder = folder_open(paths[0], e);
         result = s->folder == NULL ? -1 : 0;
-    } else {
+    } else if (result == 0) {
         s->size = sum_sizes(s);
         result = part_open(s, e);
     }

@@ -204,6 +204,7 @@ static void item_do(struct carrier *c, const struct item *item)
     struct err e = {0};
     int result = 0;
 
+    assert((item->what == ITEM_BEGIN) == (c->blob == NULL));
     switch (item->what) {
     case ITEM_BEGIN:
         c->blob = item->blob;

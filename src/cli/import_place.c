@@ -148,6 +148,12 @@ static int place_blame(struct taking *t, const struct image *i, struct err *e)
     char path[LAYOUT_PATH_MAX];
     uint64_t offset;
 
+    if (e->code == ERR_NAME_UNKNOWN && !t->archive.came[ARCHIVE_LIST]) {
+        struct err said = *e;
+
+        ignore_result(
+            err_set(e, said.code, "%s; or --name gives the image another name", said.text));
+    }
     ignore_result(err_wrap(e, "%.100s%s%.60s", i->name, i->tag[0] == '\0' ? "" : ":", i->tag));
     if (is_about_image(e->code) && where_find(t, &i->digest, &offset)) {
         return archive_blame(layout_blob_path(&i->digest, path), offset, e);

@@ -1,6 +1,7 @@
 """Archives that others made are taken in: each tool's form, each way to go wrong."""
 import json
 import os
+import random
 import signal
 import subprocess
 import tarfile
@@ -8,8 +9,8 @@ import tarfile
 import pytest
 from archives import (DOCKER_MANIFEST, LAYOUT_VERSION, Key, blob_file, blobs_of, bundle,
                       docker_save, entry, folder, index_json, layout, offset_of, tar)
-from larder import PROGRAM, fill
-from registry import INDEX, MANIFEST, digest_of, noise
+from larder import PROGRAM, VARIANT, fill
+from registry import INDEX, LAYER, digest_of, noise
 from test_70_commands import Image, good, run
 
 APP = "docker.io/library/app:1"
@@ -211,6 +212,15 @@ def test_name_for_one_of_several(lar, tmp_path):
     refused(lar, [path, "--name", "other:2"], "--name is for one image")
 
 
+def test_name_of_a_local_build(lar, tmp_path):
+    """podman and buildah call localhost what was built there."""
+    image = Image([1])
+    path = tar(tmp_path / "x.tar", layout((image, "localhost/app:dev")))
+    refused(lar, [path], "localhost/app:dev", "--name gives the image another name")
+    good(load(lar, path, "--name", "stage/app:dev"))
+    check_image(lar, image, "stage/app", "dev")
+
+
 def test_unknown_upstream(lar, tmp_path):
     """The line of the configuration that it takes is told."""
     path = tar(tmp_path / "x.tar", layout((Image([1]), "registry.example.org/app:1")))
@@ -385,7 +395,7 @@ def test_disk_that_fills(small_disk, larder, tmp_path):
     image = Image([1, 2, 3], size=1_500_000)
     path = tar(tmp_path / "x.tar", layout((image, APP)))
     fill(small_disk, 4 << 20)
-    line = refused(lar, [path], "the archive's entry blobs/sha256/")
+    line = refused(lar, [path], "the archive's entry ", ", at byte ")
     assert "space" in line or "room" in line, line
     os.unlink(small_disk / "filler")
     good(load(lar, path))
@@ -586,3 +596,68 @@ def test_goes_on_where_it_was(lar, tmp_path):
     text = good(load(lar, path))
     assert "2 new blobs" in text and "3 blobs that were here" in text
     check_image(lar, image, "app", "1")
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_killed_at_random_moments(lar, tmp_path, running):
+    """At 20 places of the archive, with the server or as one; what is visible is always whole."""
+    images = [Image([1, n], size=100_000) for n in range(2, 12)]
+    path = tar(tmp_path / "x.tar", layout(*((image, f"docker.io/library/x:{n}")
+                                            for n, image in enumerate(images))))
+    with open(path, "rb") as f:
+        data = f.read()
+    if not running:
+        lar.stop()
+    chance = random.Random(74)
+    for _ in range(20):
+        with subprocess.Popen([PROGRAM, "import", "-", "--data", lar.data], stdin=subprocess.PIPE,
+                              stdout=subprocess.DEVNULL) as process:
+            process.stdin.write(data[:chance.randrange(len(data))])
+            process.stdin.flush()
+            process.kill()
+        if running:
+            check_whole_or_unknown(lar, images)
+    text = good(load(lar, path))
+    assert "10 images" in text and " 0 blobs that were here" not in text
+    if not running:
+        lar.start()
+    for n, image in enumerate(images):
+        check_image(lar, image, "x", str(n))
+
+
+def check_whole_or_unknown(lar, images):
+    for n, image in enumerate(images):
+        if lar.get(f"/v2/x/manifests/{n}").status != 404:
+            check_image(lar, image, "x", str(n))
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(VARIANT != "release", reason="sanitizers keep what is freed")
+def test_memory_does_not_grow_with_the_archive(lar, tmp_path):
+    """Neither with an index of many entries nor with a large blob; the engine is the command's."""
+    image = Image([1])
+    image.layers = [noise(60_000_000)]
+    image.manifest["layers"] = [{"mediaType": LAYER, "digest": digest_of(image.layers[0]),
+                                 "size": len(image.layers[0])}]
+    image.body = json.dumps(image.manifest).encode()
+    image.digest = digest_of(image.body)
+    entries = [entry(image, f"docker.io/library/x:{n}") for n in range(1000)]
+    entries += [{**entry(image), "annotations": {"unknown": "x" * 40_000}, "digest": image.digest}
+                for n in range(1000)]
+    path = tar(tmp_path / "x.tar", [*map(blob_file, blobs_of(image)), index_json(*entries),
+                                    LAYOUT_VERSION])
+    lar.stop()
+    peak = 0
+    with subprocess.Popen([PROGRAM, "import", path, "--data", lar.data], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            peak = max(peak, anonymous(process.pid))
+    assert process.returncode == 0 and 0 < peak < 32 << 20, peak
+
+
+def anonymous(pid):
+    """Bytes of memory that are the process's own; 0 when it has ended."""
+    with open(f"/proc/{pid}/status") as file:
+        return next((int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon")), 0)
