@@ -15,5 +15,6 @@
 #include "cli/stages.h"
 #include "cli/stats.h"
 #include "cli/version.h"
+#include "cli/warm.h"
 
 #endif

@@ -41,7 +41,7 @@ static const struct flag {
     {"workers", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(workers), 0},
     {"log-level", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(log_level), 0},
     {"log-format", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(log_format), 0},
-    {"lock", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(lock), 0},
+    {"lock", 0, KIND_TEXT, ON(SERVE) | ON(WARM), CONFIG_AT(lock), 0},
     {"offline", 0, KIND_YES, ON(SERVE), CONFIG_AT(offline), 0},
     {"json", 0, KIND_YES, ON_STORE | ON(STATS), offsetof(struct flags, json), 0},
     {"all", 0, KIND_YES, ON(LS), offsetof(struct flags, all), 0},
@@ -53,6 +53,11 @@ static const struct flag {
     {"replace", 0, KIND_YES, ON(IMPORT), offsetof(struct flags, replace), 0},
     {"dry-run", 0, KIND_YES, ON(GC), offsetof(struct flags, dry_run), 0},
     {"output", 'o', KIND_TEXT, ON(INVENTORY), offsetof(struct flags, output), 0},
+    {"file", 0, KIND_TEXT, ON(WARM), offsetof(struct flags, file), 0},
+    {"dockerfile", 0, KIND_TEXT, ON(WARM), offsetof(struct flags, dockerfile), 0},
+    {"platform", 0, KIND_TEXT, ON(WARM), offsetof(struct flags, platform), 0},
+    {"referrers", 0, KIND_YES, ON(WARM), offsetof(struct flags, referrers), 0},
+    {"pin", 0, KIND_YES, ON(WARM), offsetof(struct flags, pin), 0},
     {"help", 0, KIND_YES, ON_ALL, offsetof(struct flags, help), 0},
 #undef CONFIG_AT
 };

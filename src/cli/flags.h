@@ -25,6 +25,11 @@ struct flags {
     bool replace;       /* import --replace */
     const char **trust; /* import --trust, n_trust of them */
     size_t n_trust;
+    const char *file; /* warm: --file, --dockerfile, --platform; NULL: not given */
+    const char *dockerfile;
+    const char *platform;
+    bool referrers; /* warm --referrers, --pin */
+    bool pin;
     bool help;    /* --help or -h: print flags_help(command), status 0 */
     char **words; /* a copy of argv in getopt's order, that args points into */
 };

@@ -115,6 +115,19 @@ static const char *const HELP[COMMAND_COUNT] = {
         "Writes which blobs are here, for `larder export --have` on the other side: 33 bytes for "
         "each.\n" STORE_HELP
         "  -o, --output FILE        where to; without it standard output\n" HELP_HELP,
+    [COMMAND_WARM] =
+        "usage: larder warm [FLAG]... [IMAGE]...\n"
+        "\n"
+        "Has images fetched that are not here yet, so that the next build finds them, or an "
+        "export.\n"
+        "Exit status 1 where one could not be fetched; the others are, all the same.\n"
+        "\n"
+        "  --file LIST              a reference a line, # begins a comment; - is standard input\n"
+        "  --lock FILE              the images of a lock file, at the digests that it has\n"
+        "  --dockerfile FILE        the images that its stages start from\n"
+        "  --platform LIST          linux/amd64,linux/arm64 or all; default is this machine's\n"
+        "  --referrers              signatures, SBOMs and attestations as well\n"
+        "  --pin                    keep them when room is needed\n" STORE_HELP HELP_HELP,
     [COMMAND_VERSION] = "usage: larder version\n"
                         "\n"
                         "Prints the version.\n"
@@ -145,6 +158,7 @@ static const char GENERAL_HELP[] =
     "  import    take images out of archives\n"
     "  stats     show what the server does\n"
     "  inventory write which blobs are here\n"
+    "  warm      fetch images before they are asked for\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"

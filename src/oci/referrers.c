@@ -156,3 +156,42 @@ int referrers_describe(struct slice body, const char *media_type, const struct d
     json_decref(root);
     return 0;
 }
+
+/* False where it has no digest that is known here. */
+static bool descriptor_read(const json_t *entry, struct descriptor *ret)
+{
+    const char *digest = json_string_value(json_object_get(entry, "digest"));
+    const char *type = json_string_value(json_object_get(entry, "mediaType"));
+    json_int_t size = json_integer_value(json_object_get(entry, "size"));
+
+    *ret = (struct descriptor){.kind = CHILD_MANIFEST};
+    ret->size = size > 0 ? (uint64_t)size : DESCRIPTOR_SIZE_UNKNOWN;
+    if (type != NULL && strlen(type) < sizeof(ret->media_type)) {
+        snprintf(ret->media_type, sizeof(ret->media_type), "%s", type);
+    }
+    return digest != NULL && digest_parse(slice_str(digest), &ret->digest);
+}
+
+int referrers_each(struct slice body, int (*f)(void *arg, const struct descriptor *d), void *arg)
+{
+    struct err err;
+    json_t *root;
+    json_t *entry;
+    size_t i;
+    int result = 0;
+
+    if (manifest_scan(body, &err) < 0) {
+        return 0;
+    }
+    root = json_loadb(body.p, body.len, 0, NULL);
+    json_array_foreach(json_object_get(root, "manifests"), i, entry)
+    {
+        struct descriptor d;
+
+        if (result == 0 && descriptor_read(entry, &d)) {
+            result = f(arg, &d);
+        }
+    }
+    json_decref(root);
+    return result;
+}

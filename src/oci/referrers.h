@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "oci/digest.h"
+#include "oci/manifest.h"
 
 #define REFERRERS_CONTENT_TYPE "application/vnd.oci.image.index.v1+json"
 /* A fallback tag is "sha512-" and 64 digits at most. */
@@ -35,6 +36,11 @@ int referrers_filter(struct slice body, struct slice artifact_type, struct buf *
  */
 int referrers_describe(struct slice body, const char *media_type, const struct digest *d,
                        struct slice artifact_type, struct buf *entries) MUST_CHECK;
+
+/* Calls f for each descriptor of a list or page (its kind is CHILD_MANIFEST) until it says other
+ * than 0, which is then returned. Entries without a legal digest are left out; of a body that is no
+ * list there are none. */
+int referrers_each(struct slice body, int (*f)(void *arg, const struct descriptor *d), void *arg);
 
 /* The tag under which clients keep the list where a registry has no referrers API: algorithm, '-',
  * first 64 hex digits. Gives buf. */
