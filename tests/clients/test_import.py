@@ -4,9 +4,12 @@ import os
 import pytest
 
 import clients
+from place import Failed
 from server import PROGRAM, Larder
 
 HUB = "docker.io/library/busybox:1"
+# For several platforms, from another registry.
+OTHER = "ghcr.io/owner/app:1"
 
 
 def docker(client, path):
@@ -67,9 +70,50 @@ def test_saved_image_is_taken_in(world, far, kind, save, again):
     client.forget(HUB)
     larder = far()
     watch = larder.watch()
-    said = world.place.run(PROGRAM, "import", "--data", larder.data, path)
+    said = take_in(world, larder, path)
     assert "1 image, " in said and "busybox:1 sha256:" in said, said
     puller = client if again is kind else world.client(again)
     puller.pull(HUB)
     assert puller.motd(HUB) == "this is busybox\n"
     watch.asked_nothing()
+
+
+def take_in(world, larder, path, *words):
+    return world.place.run(PROGRAM, "import", "--data", larder.data, path, *words)
+
+
+def test_all_platforms(world, samples, far):
+    """The index comes as it is, and is pulled by its digest."""
+    world.serve()
+    path = os.path.join(world.folder, "saved.tar")
+    world.client(clients.Skopeo).run("copy", "--quiet", "--all", "docker://" + OTHER,
+                                     f"oci-archive:{path}:{OTHER}")
+    larder = far()
+    take_in(world, larder, path)
+    index = samples[OTHER]
+    assert larder.part("ghcr.io/owner/app", "manifests", "1")[2] == index.body
+    for child in index.children:
+        assert larder.part("ghcr.io/owner/app", "manifests", child.digest)[2] == child.body
+        for digest in child.blobs:
+            larder.part("ghcr.io/owner/app", "blobs", digest)
+    podman = world.client(clients.Podman)
+    by_digest = OTHER.rsplit(":", 1)[0] + "@" + index.digest
+    podman.pull(by_digest)
+    assert podman.motd(by_digest) == "this is app\n"
+
+
+def test_image_that_was_built_here(world, samples, far):
+    """podman calls it localhost/NAME; --name gives it a hosted one, and docker pulls it."""
+    world.serve()
+    podman = world.client(clients.Podman)
+    podman.pull(HUB)
+    podman.run("tag", HUB, "localhost/app:dev")
+    path = os.path.join(world.folder, "saved.tar")
+    podman.run("save", "--output", path, "localhost/app:dev")
+    larder = far()
+    with pytest.raises(Failed, match="--name gives the image another name"):
+        take_in(world, larder, path)
+    take_in(world, larder, path, "--name", "stage/app:dev")
+    dockerd = world.client(clients.Docker)
+    dockerd.pull("127.0.0.1:5000/stage/app:dev")
+    assert dockerd.motd("127.0.0.1:5000/stage/app:dev") == "this is busybox\n"

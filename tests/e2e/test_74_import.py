@@ -138,7 +138,7 @@ def test_several_images(lar, tmp_path):
 def test_docker_save(lar, tmp_path):
     """The archive has no manifest: one is made, the same each time, and layers lie as they came."""
     image = Image([1, 2])
-    image.layers.append(image.layers[0])
+    image.layers += [image.layers[0], b""]
     path = tar(tmp_path / "x.tar", docker_save(image, "app:1", "app:2"))
     names = [line.replace(" (was here)", "") for line in good(load(lar, path)).splitlines()[:2]]
     assert [name.split(" ")[0] for name in names] == [
