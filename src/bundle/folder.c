@@ -265,6 +265,11 @@ enum source_event folder_next(struct folder *f, char **room, size_t *n_room, str
     return result < 0 ? SOURCE_BAD : result == 0 ? SOURCE_END : SOURCE_ENTRY;
 }
 
+void folder_skip(struct folder *f)
+{
+    f->left = 0;
+}
+
 const struct tar_entry *folder_entry(const struct folder *f)
 {
     return &f->entry;

@@ -19,6 +19,7 @@ void folder_free(struct folder *f);
 
 /* As source_next(); takes what it fills off the front of the room. */
 enum source_event folder_next(struct folder *f, char **room, size_t *n_room, struct err *e);
+void folder_skip(struct folder *f);
 const struct tar_entry *folder_entry(const struct folder *f);
 struct slice folder_data(const struct folder *f);
 

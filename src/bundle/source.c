@@ -21,6 +21,7 @@ struct source {
     struct slice in; /* what was read and not told */
     char *room;
     size_t n_room;
+    bool skipping; /* the data of the entry at hand */
     uint64_t done;
     uint64_t size;
 };
@@ -140,6 +141,30 @@ void source_free(struct source *s)
 
 /* --- bytes --------------------------------------------------------------------------------- */
 
+/* By its file's offset, where it has one. What was read already goes on to be told. */
+static void tar_skip(struct source *s)
+{
+    uint64_t left = tar_read_left(&s->tar);
+    struct stat st;
+    off_t at;
+
+    if (s->fd < 0 || left <= s->in.len || fstat(s->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        return;
+    }
+    left -= s->in.len;
+    at = lseek(s->fd, 0, SEEK_CUR);
+    if (at < 0 || at >= st.st_size) {
+        return;
+    }
+    if (left > (uint64_t)(st.st_size - at)) {
+        left = (uint64_t)(st.st_size - at); /* the rest is in the next part, where that is */
+    }
+    if (lseek(s->fd, (off_t)left, SEEK_CUR) >= 0) {
+        tar_read_skip(&s->tar, left);
+        s->done += left;
+    }
+}
+
 /* Reads into the room; 0 at the end of the last part. */
 static ssize_t source_read(struct source *s, struct err *e)
 {
@@ -163,6 +188,9 @@ static ssize_t source_read(struct source *s, struct err *e)
         s->i_path++;
         if (part_open(s, e) < 0) {
             return -1;
+        }
+        if (s->skipping) {
+            tar_skip(s);
         }
     }
 }
@@ -229,6 +257,7 @@ static enum source_event tar_next(struct source *s, struct err *e)
         case TAR_DATA:
             return SOURCE_DATA;
         case TAR_ENTRY_END:
+            s->skipping = false;
             return SOURCE_ENTRY_END;
         case TAR_END:
             source_drain(s);
@@ -265,6 +294,16 @@ enum source_event source_next(struct source *s, struct err *e)
     event = folder_next(s->folder, &s->room, &s->n_room, e);
     s->done += event == SOURCE_DATA ? folder_data(s->folder).len : 0;
     return event;
+}
+
+void source_skip(struct source *s)
+{
+    if (s->folder == NULL) {
+        s->skipping = true;
+        tar_skip(s);
+    } else {
+        folder_skip(s->folder);
+    }
 }
 
 void source_room(struct source *s, void *p, size_t n)

@@ -36,6 +36,8 @@ struct source *source_open(const char *const *paths, size_t n, struct err *e) MU
 void source_free(struct source *s);
 
 enum source_event source_next(struct source *s, struct err *e);
+/* The bytes of the entry at hand that did not come yet are not wanted; some may come anyway. */
+void source_skip(struct source *s);
 /* Where bytes go from now on, and how many; n > 0. */
 void source_room(struct source *s, void *p, size_t n);
 

@@ -1,6 +1,7 @@
 /* bundle/tar_read.c - headers, what overrides them, and the bytes behind them. */
 #include "bundle/tar_read.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 /* The fields of a header that count here: POSIX, "ustar Interchange Format". */
@@ -500,6 +501,18 @@ static enum tar_event feed_data(struct tar_read *t, struct slice *in)
     t->data = take(t, in, t->left);
     t->left -= t->data.len;
     return TAR_DATA;
+}
+
+uint64_t tar_read_left(const struct tar_read *t)
+{
+    return t->state == TAR_IN_DATA ? t->left : 0;
+}
+
+void tar_read_skip(struct tar_read *t, uint64_t n)
+{
+    assert(n <= tar_read_left(t));
+    t->left -= n;
+    t->at += n;
 }
 
 static enum tar_event feed_padding(struct tar_read *t, struct slice *in)

@@ -96,6 +96,11 @@ void tar_read_fini(struct tar_read *t);
  * (ERR_BAD_REQUEST) names the entry, as far as it is known, and the offset of its header. */
 enum tar_event tar_read_feed(struct tar_read *t, struct slice *in, struct err *e);
 
+/* How many bytes of the entry at hand are still to come; and leaves out `n` of them, as if they had
+ * been fed. */
+uint64_t tar_read_left(const struct tar_read *t);
+void tar_read_skip(struct tar_read *t, uint64_t n);
+
 /* No more bytes will come. 0, or -1 with ERR_BAD_REQUEST where that is in the midst of something.
  * An archive that ends behind an entry but without the blocks of zeros passes, as with other
  * readers; tar_read_ended() tells it apart. */

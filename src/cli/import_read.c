@@ -1,7 +1,7 @@
 /*
  * cli/import_read.c - the entries of an archive: blobs to the feed, the rest to be looked at.
  *
- * Bytes of a blob that is in the store already are read over: what is there was verified when it
+ * Bytes of a blob that is in the store already are left out: what is there was verified when it
  * came, and these are not kept, so nobody hashes them.
  */
 #include "cli/import_parts.h"
@@ -93,6 +93,7 @@ static int blob_begin(struct taking *t, const struct tar_entry *entry, struct er
     if (!missing) {
         t->im->sums.here++;
         t->im->sums.here_bytes += entry->size;
+        source_skip(t->source);
         return 0;
     }
     t->sink = SINK_FEED;

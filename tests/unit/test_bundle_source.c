@@ -23,6 +23,8 @@ static void write_file(const char *name, const void *p, size_t n)
     close(fd);
 }
 
+static const char *skipped = ""; /* the name of an entry that is not wanted */
+
 /* Adds what an archive says, as "NAME(bytes)", and of links "NAME>TARGET". */
 static enum source_event read_all(struct source *s, struct buf *out, struct err *e)
 {
@@ -37,6 +39,9 @@ static enum source_event read_all(struct source *s, struct buf *out, struct err 
             buf_str(out, source_entry(s)->name);
             buf_str(out, source_entry(s)->type == TAR_SYMLINK ? ">" : "(");
             buf_str(out, source_entry(s)->link);
+            if (strcmp(source_entry(s)->name, skipped) == 0) {
+                source_skip(s);
+            }
         } else if (event == SOURCE_DATA) {
             buf_slice(out, source_data(s));
         } else if (event == SOURCE_ENTRY_END) {
@@ -63,6 +68,24 @@ static void check_source(const char *const *paths, size_t n, enum source_event l
         } else {
             CHECK_STR(out.p, said);
         }
+    }
+    source_free(s);
+    buf_free(&out);
+}
+
+/* All is well, though little of "a" came; `size` is of the archive. */
+static void check_skipped(const char *const *paths, size_t n, size_t size)
+{
+    struct err e = {0};
+    struct buf out;
+    struct source *s = source_open(paths, n, &e);
+
+    buf_init(&out, 1u << 20);
+    if (CHECK(s != NULL)) {
+        CHECK_INT(read_all(s, &out, &e), SOURCE_END);
+        CHECK(slice_starts(buf_view(&out), "a(x"));
+        CHECK(slice_ends(buf_view(&out), "x) b(two) ") && out.len < 1000);
+        CHECK_INT(source_done(s), size);
     }
     source_free(s);
     buf_free(&out);
@@ -109,6 +132,36 @@ static void test_parts(void)
                  "the archive is compressed; unpack it first: gzip -dc FILE | larder import -");
     check_source(paths + 2, 1, SOURCE_BAD, "the archive is empty");
     buf_free(&b);
+}
+
+/* An entry that is not wanted is passed over, through the parts that it lies in; what was read with
+ * its header still comes. */
+static void test_skip(void)
+{
+    char names[3][200];
+    const char *paths[] = {names[0], names[1], names[2]};
+    char *long_text = xcalloc(1, 50001);
+    struct buf b;
+
+    memset(long_text, 'x', 50000);
+    buf_init(&b, 1u << 20);
+    entry_add(&b, "a", long_text);
+    entry_add(&b, "b", "two");
+    buf_append(&b, (const char[2 * TAR_BLOCK]){0}, 2 * (size_t)TAR_BLOCK);
+    for (int i = 0; i < 3; i++) {
+        snprintf(names[i], sizeof(names[i]), "%s/s.%03d", top, i);
+    }
+    write_file("s.000", b.p, 20000);
+    write_file("s.001", b.p + 20000, 20000);
+    write_file("s.002", b.p + 40000, b.len - 40000);
+    skipped = "a";
+    check_skipped(paths, 3, b.len);
+    write_file("s.002", "", 0);
+    check_source(paths, 3, SOURCE_BAD,
+                 "the archive's entry a, at byte 0: the archive breaks off at byte 40000");
+    skipped = "";
+    buf_free(&b);
+    free(long_text);
 }
 
 static void test_group(void)
@@ -197,6 +250,7 @@ int main(void)
 {
     CHECK(mkdtemp(top) != NULL);
     test_parts();
+    test_skip();
     test_group();
     test_folder();
     test_folder_depth();
