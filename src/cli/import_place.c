@@ -96,16 +96,16 @@ static bool is_short(const char *name)
            !slice_is(first, "localhost");
 }
 
-/* A name without a registry is that of a hosted repository, where one can have it, else the
- * Hub's. */
+/* A name without a registry is that of a hosted repository, where one can have it, else the Hub's;
+ * a list of ours has whole names. */
 static int place_name(struct taking *t, struct image *i, bool dry_run, bool *ret_changed,
                       struct err *e)
 {
     char whole[NAME_MAX_LEN + 1];
     int result = place_ask(t, i, dry_run, ret_changed, e);
 
-    if (result == 0 || e->code != ERR_NAME_UNKNOWN || !is_short(i->name) ||
-        !name_normal_hub(slice_str(i->name), whole)) {
+    if (result == 0 || e->code != ERR_NAME_UNKNOWN || t->archive.came[ARCHIVE_LIST] ||
+        !is_short(i->name) || !name_normal_hub(slice_str(i->name), whole)) {
         return result;
     }
     snprintf(i->name, sizeof(i->name), "docker.io/%s", whole);

@@ -488,6 +488,8 @@ def test_names_are_checked_first(lar, tmp_path):
     image, old = Image([1]), Image([2])
     path = tar(tmp_path / "x.tar", bundle([(image, "registry.example.org/app", "1")]))
     assert "upstreams" in refused_unkept(lar, [path], "registry.example.org")
+    path = tar(tmp_path / "z.tar", bundle([(image, "team/app", "1")]))
+    assert '"hosted": {' in refused_unkept(lar, [path], "team/app")
     old.push(lar, "stage/app", "dev")
     path = tar(tmp_path / "y.tar", bundle([(image, "stage/app", "dev")]))
     refused_unkept(lar, [path], "stage/app:dev")
