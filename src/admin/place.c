@@ -211,6 +211,9 @@ static void put_mirrored(struct placing *p, struct index_txn *t)
 
             index_put_ref(t, &m->digest, &child->digest, (uint8_t)child->kind, child->size);
         }
+        if (m->parsed->has_subject) {
+            index_put_ref(t, &m->parsed->subject, &m->digest, CHILD_REFERRER, m->len);
+        }
     }
     for (size_t i = 0; i < p->n_tags; i++) {
         index_put_tag(t, repo, TAG_TAG, p->tags[i], &tag);

@@ -142,6 +142,9 @@ static void keep_apply(struct index_write *w, struct index_txn *t)
         index_put_tag(t, repo, k->kind, k->reference, &tag);
     }
     document_put_children(t, &k->repo, &d->digest, k->manifest);
+    if (k->manifest != NULL && k->manifest->has_subject) {
+        index_put_ref(t, &k->manifest->subject, &d->digest, CHILD_REFERRER, d->len);
+    }
 }
 
 static void keep_end(struct document_keep *k)

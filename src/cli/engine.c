@@ -299,7 +299,8 @@ static int engine_make(struct engine *s, struct err *err)
     if (make_store(s, err) < 0) {
         return -1;
     }
-    s->resolver = resolver_new(NAMES_THREADS);
+    /* Whatever asks upstream all the same gets no further than this. */
+    s->resolver = s->config->cache.offline ? NULL : resolver_new(NAMES_THREADS);
     s->client = http_client_new(s->resolver);
     if (make_upstreams(s, err) < 0) {
         return -1;

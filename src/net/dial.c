@@ -26,6 +26,7 @@ struct dial {
     char host[256];
     uint16_t port;
     bool public_only;
+    bool closed; /* there is no resolver */
     bool resolved;
     struct addresses addresses;
     struct dial_plan plan;
@@ -171,7 +172,12 @@ struct dial *dial_new(struct resolver *r, struct loop *l, const struct dial_targ
         d->attempts[i].dial = d;
     }
     timer_init(&d->timer, l, dial_late);
-    lookup_start(&d->lookup, r, l, d->host, waker);
+    if (r != NULL) {
+        lookup_start(&d->lookup, r, l, d->host, waker);
+    } else {
+        d->closed = true;
+        loop_defer(l, waker);
+    }
     return d;
 }
 
@@ -225,6 +231,10 @@ static bool dial_take(struct dial *d, int *ret_fd, struct address *ret_address)
 
 enum dial_state dial_poll(struct dial *d, int *ret_fd, struct address *ret_address, struct err *err)
 {
+    if (d->closed) {
+        err_set(err, ERR_UPSTREAM_DOWN, "%s is not asked: this server is offline", d->host);
+        return DIAL_FAILED;
+    }
     if (!d->resolved) {
         enum dial_state state = dial_resolve(d, err);
 

@@ -21,7 +21,8 @@ struct dial_target {
 
 enum dial_state { DIAL_NOT_YET, DIAL_DONE, DIAL_FAILED };
 
-/* Starts; `waker` is deferred when polling may get further. Thread: the loop's. */
+/* Starts; `waker` is deferred when polling may get further. r NULL: nothing is reached, no socket
+ * opened and no name looked up. Thread: the loop's. */
 struct dial *dial_new(struct resolver *r, struct loop *l, const struct dial_target *target,
                       struct task *waker);
 /* DIAL_DONE, told once: *ret_fd is connected, non-blocking and the caller's, *ret_address is where

@@ -3,7 +3,7 @@
  *
  *   resolve (resolve.c) -> deliver --small--> write
  *                             '--large, or in a file--> making (pool) -^
- *   hosted (hosted_list.c makes it of the index) ---------^
+ *   hosted, or offline (indexed_list.c makes it) ---------^
  */
 #include "base/file.h"
 #include "base/sha.h"
@@ -19,7 +19,7 @@
 #define LOOP_MAX (64u * 1024) /* what is larger is read by the pool: a loop has others to serve */
 
 STEP(deliver);
-STEP(hosted);
+STEP(indexed);
 STEP(locked);
 STEP(making);
 STEP(write);
@@ -119,6 +119,12 @@ static void make_list(struct request *q)
     q->body = out;
 }
 
+/* Where nobody may be asked, a list of what others have would name what nobody gets. */
+static bool is_indexed(const struct request *q)
+{
+    return !q->mirrored || request_is_offline(q);
+}
+
 /* --- in the pool --------------------------------------------------------------------------- */
 
 /* Reads the list's file; what a crash may have spoilt is not believed. */
@@ -152,8 +158,8 @@ static void make_run(struct job *job)
 {
     struct request *q = container_of(job, struct request, reader.job);
 
-    if (!q->mirrored) {
-        ignore_result(hosted_list_make(q, &q->body, &q->reader.err) < 0);
+    if (is_indexed(q) && q->body.len == 0) {
+        ignore_result(indexed_list_make(q, &q->body, &q->reader.err) < 0);
         return;
     }
     if (q->body.len == 0) {
@@ -226,9 +232,12 @@ static const struct step *step_locked(struct op *op)
     return &S_write;
 }
 
-static const struct step *step_hosted(struct op *op)
+static const struct step *step_indexed(struct op *op)
 {
-    return make_in_pool(request_of(op));
+    struct request *q = request_of(op);
+
+    q->from = q->mirrored ? FROM_HIT : FROM_NONE;
+    return make_in_pool(q);
 }
 
 static const struct step *step_write(struct op *op)
@@ -258,14 +267,14 @@ void list_get(struct request *q)
 {
     bool tags = q->route.kind == ROUTE_TAGS;
 
-    if (!q->mirrored) {
-        request_start(q, &S_hosted);
-        return;
-    }
-    if (tags && q->registry->lock != NULL) {
+    if (q->mirrored && tags && q->registry->lock != NULL) {
         if (locked_list(q)) {
             request_start(q, &S_locked);
         }
+        return;
+    }
+    if (is_indexed(q)) {
+        request_start(q, &S_indexed);
         return;
     }
     q->tag_kind = tags ? TAG_LIST : TAG_REFERRERS;

@@ -146,6 +146,8 @@ extern const struct step REQUEST_STEP_REFUSE;
 /* registry/resolve.c: what does a name (tag, list) mean now? Fills q->digest, from, age, and
  * document where it came just now; goes on at q->deliver. */
 extern const struct step REQUEST_STEP_RESOLVE;
+/* registry/absent.c: refuses a tag that is not here, and says which are. */
+extern const struct step REQUEST_STEP_ABSENT;
 /* The synchronous look: true where the index knows and it is fresh. */
 bool resolve_look(struct request *q);
 
@@ -177,9 +179,9 @@ extern const struct step REQUEST_STEP_MANIFEST;
 /* Answers it where that takes no waiting; true where it ended the exchange. */
 bool manifest_deliver_now(struct request *q);
 
-/* registry/hosted_list.c: writes the list that was asked into `out`, with lines for q->extra. Pool
- * thread. */
-int hosted_list_make(struct request *q, struct buf *out, struct err *err);
+/* registry/indexed_list.c: writes the list that was asked into `out`, with lines for q->extra: of a
+ * hosted repository, or of what is here of a mirrored one. Pool thread. */
+int indexed_list_make(struct request *q, struct buf *out, struct err *err);
 
 /* registry/reader.c */
 void reader_init(struct reader *r);

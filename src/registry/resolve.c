@@ -87,9 +87,7 @@ static const struct step *step_resolve(struct op *op)
     uint64_t patience = limits.first_byte;
 
     if (request_is_offline(q)) {
-        return op_fail(op, q->tag_kind == TAG_TAG ? ERR_MANIFEST_UNKNOWN : ERR_NAME_UNKNOWN,
-                       "%s %s is not here, and %s", q->repo.text, q->reference,
-                       request_offline_why(q));
+        return &REQUEST_STEP_ABSENT;
     }
     q->ask =
         ask_join(q->registry->cache, q->loop, q->ask_kind, &q->repo, q->reference, &q->ask_joined);

@@ -237,6 +237,13 @@ static void test_dial(struct loop *l)
     CHECK_INT(d.state, DIAL_FAILED);
     CHECK_INT(d.err.code, ERR_UPSTREAM_DOWN);
     CHECK(strstr(d.err.text, "two.invalid at 127.0.0.1") != NULL);
+
+    /* Without a resolver not even an address is tried. */
+    target.host = "127.0.0.1";
+    dial_to(&d, NULL, &target);
+    CHECK_INT(d.state, DIAL_FAILED);
+    CHECK_INT(d.err.code, ERR_UPSTREAM_DOWN);
+    CHECK_STR(d.err.text, "127.0.0.1 is not asked: this server is offline");
     resolver_free(r);
 }
 

@@ -1,5 +1,5 @@
 /*
- * registry/hosted_list.c - tags, referrers and repositories, as the index has them.
+ * registry/indexed_list.c - tags, referrers and repositories, as the index has them.
  *
  * Pages: `last` and `n` as distribution-spec "Listing Tags" has them; what is left is told by a
  * Link. Pool thread: a repository may have many of each.
@@ -26,6 +26,24 @@
 static struct store *store_of(const struct request *q)
 {
     return q->registry->cache->store;
+}
+
+/* Where the repository stands in the index. */
+static bool find_repo(const struct request *q, struct index_read *r, uint64_t *ret)
+{
+    enum repo_kind kind = q->mirrored ? REPO_MIRRORED : REPO_HOSTED;
+
+    return index_get_repo(r, kind, q->mirrored ? q->repo.text : q->route.name, ret) == INDEX_FOUND;
+}
+
+/* Of a mirrored repository much may be known that is not here. */
+static bool is_served(const struct request *q, struct index_read *r, const struct digest *d)
+{
+    struct member_record member;
+    struct blob_record blob;
+
+    return !q->mirrored || (index_get_blob(r, d, &blob) == INDEX_FOUND &&
+                            request_judge(q, r, d, &member) != MEMBER_UNKNOWN);
 }
 
 /* --- pages --------------------------------------------------------------------------------- */
@@ -88,37 +106,56 @@ static void link_next(struct request *q, const char *path, const char *last, uin
     if (n > 0) {
         buf_printf(&q->extra, "&n=%" PRIu64, n);
     }
+    if (q->route.ns[0] != '\0') {
+        buf_str(&q->extra, "&ns=");
+        buf_percent(&q->extra, slice_str(q->route.ns));
+    }
     buf_str(&q->extra, ">; rel=\"next\"\r\n");
 }
 
 /* --- tags ---------------------------------------------------------------------------------- */
 
+struct tags {
+    struct page page;
+    const struct request *q;
+    struct index_read *read;
+};
+
 static bool add_tag(void *arg, const char *reference, const struct tag_record *tag)
 {
-    (void)tag;
-    return page_add(arg, reference);
+    struct tags *tags = arg;
+
+    return !is_served(tags->q, tags->read, &tag->digest) || page_add(&tags->page, reference);
+}
+
+static int unknown_name(const struct request *q, struct err *err)
+{
+    return q->mirrored ? err_set(err, ERR_NAME_UNKNOWN, "nothing of %.120s is here, and %s",
+                                 q->repo.text, request_offline_why(q))
+                       : err_set(err, ERR_NAME_UNKNOWN, "nothing was pushed to %s", q->route.name);
 }
 
 static int make_tags(struct request *q, struct index_read *r, struct buf *out, struct err *err)
 {
-    struct page page = {.out = out};
+    struct tags tags = {.page = {.out = out}, .q = q, .read = r};
+    struct page *page = &tags.page;
     char path[ROUTE_REPO_MAX + 16];
     uint64_t repo;
 
-    if (page_begin(q, PAGE_MAX, PAGE_MAX, &page, err) < 0) {
+    if (page_begin(q, PAGE_MAX, PAGE_MAX, page, err) < 0) {
         return -1;
     }
-    if (index_get_repo(r, REPO_HOSTED, q->route.name, &repo) != INDEX_FOUND) {
-        return err_set(err, ERR_NAME_UNKNOWN, "nothing was pushed to %s", q->route.name);
+    if (!find_repo(q, r, &repo)) {
+        return unknown_name(q, err);
     }
     buf_str(out, "{\"name\":");
     buf_json(out, slice_str(q->route.requested));
     buf_str(out, ",\"tags\":[");
-    index_each_tag(r, repo, TAG_TAG, page.after, add_tag, &page);
+    index_each_tag(r, repo, TAG_TAG, page->after, add_tag, &tags);
     buf_str(out, "]}");
-    if (page.more) {
+    if (page->more) {
         snprintf(path, sizeof(path), "%s/tags/list", q->route.requested);
-        link_next(q, path, page.last, page.n);
+        link_next(q, path, page->last, page->n);
     }
     return 0;
 }
@@ -258,16 +295,20 @@ static void link_referrers(struct request *q, const struct referrers *w)
     link_next(q, path, w->last, 0);
 }
 
-/* A repository that never was has none: the answer is 200 all the same. */
-static int make_referrers(struct request *q, struct index_read *r, struct buf *out)
+/* A hosted repository that never was has none: the answer is 200 all the same. */
+static int make_referrers(struct request *q, struct index_read *r, struct buf *out, struct err *err)
 {
     struct referrers w = {.q = q, .read = r};
+    bool known = find_repo(q, r, &w.repo);
 
+    if (!known && q->mirrored) {
+        return unknown_name(q, err);
+    }
     buf_init(&w.type, QUERY_VALUE_MAX);
     buf_init(&w.entries, 2 * (size_t)MANIFEST_LIMIT);
     filter_of(q, &w);
     after_of(q, &w);
-    if (index_get_repo(r, REPO_HOSTED, q->route.name, &w.repo) == INDEX_FOUND) {
+    if (known) {
         hosted_each_referrer(r, w.repo, &q->route.digest, add_referrer, &w);
     }
     referrers_write(buf_view(&w.entries), out);
@@ -279,7 +320,7 @@ static int make_referrers(struct request *q, struct index_read *r, struct buf *o
     return 0;
 }
 
-int hosted_list_make(struct request *q, struct buf *out, struct err *err)
+int indexed_list_make(struct request *q, struct buf *out, struct err *err)
 {
     struct index_read *r = index_read_begin(store_of(q));
     int result;
@@ -295,7 +336,7 @@ int hosted_list_make(struct request *q, struct buf *out, struct err *err)
         result = make_catalog(q, r, out, err);
         break;
     default:
-        result = make_referrers(q, r, out);
+        result = make_referrers(q, r, out, err);
         break;
     }
     index_read_end(r);
