@@ -10,10 +10,13 @@
 #include "oci/route.h"
 #include "store/store.h"
 
+#include <stdatomic.h>
+
 /* Owner: the caller; what it points at is borrowed. Never changes. */
 struct admin {
     struct store *store;
     const struct route_table *routes;
+    const atomic_bool *stopping; /* NULL, or: what takes long is to give up */
 };
 
 /* What a command is asked. `name` as the operator wrote it; "" where there is none. */
@@ -24,8 +27,8 @@ struct admin_query {
     int64_t since;      /* lock: what was pulled from then on, wall seconds */
     const char *client; /* lock: what this address pulled; NULL or "": anyone */
     struct slice body;  /* have, place: as their headers say */
-    const char *after;  /* blobs, images: the last line of the page before; NULL or "": the first */
-    uint64_t n;         /* likewise: most lines of a page; 0: ADMIN_PAGE_MAX */
+    const char *after;  /* of pages: the last line of the one before; NULL or "": the first */
+    uint64_t n;         /* likewise: most lines of a page; 0: ADMIN_PAGE_MAX. verify: its rate */
 };
 
 /* Longest name, and longest answer. */
@@ -99,6 +102,11 @@ int admin_images(const struct admin *a, const struct admin_query *q, struct buf 
  * anything of it is here does not matter. What routing says. */
 int admin_name(const struct admin *a, const struct admin_query *q, struct buf *out,
                struct err *err) MUST_CHECK;
+/* Looks at the blobs above the digest `after` for about a second, `n` bytes a second, and takes out
+ * what is not right (store/scrub.h): { "blobs", "bytes", "after", "end", "bad": [ … ] }, and beside
+ * them how much there is. ERR_DIGEST_INVALID, ERR_STORE, ERR_UNAVAILABLE: stopping. */
+int admin_verify(const struct admin *a, const struct admin_query *q, struct buf *out,
+                 struct err *err) MUST_CHECK;
 /* One run of retention. ERR_STORE. */
 int admin_gc(const struct admin *a, const struct admin_query *q, struct buf *out,
              struct err *err) MUST_CHECK;

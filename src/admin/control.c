@@ -378,6 +378,7 @@ struct control *control_new(const struct admin *a)
     struct control *c = xnew(struct control);
 
     c->admin = *a;
+    c->admin.stopping = &c->draining;
     return c;
 }
 

@@ -64,6 +64,8 @@
     X(index_changes, "changes in those transactions")                                              \
     X(pulls_dropped, "answers that the table of pulls has no line of: too many at once")           \
     X(verified_again, "blobs hashed again after an unclean stop")                                  \
+    X(verified_bytes, "bytes that verify read")                                                    \
+    X(verified_bad, "blobs that verify found bad")                                                 \
     X(hub_ratelimit_limit, "Docker Hub's limit as last said")                                      \
     X(hub_ratelimit_remaining, "what was left of it as last said")
 

@@ -14,6 +14,7 @@
 #include "cli/serve.h"
 #include "cli/stages.h"
 #include "cli/stats.h"
+#include "cli/verify.h"
 #include "cli/version.h"
 #include "cli/warm.h"
 

@@ -96,6 +96,9 @@ struct config *config_parse(const char *name, struct slice text, const struct co
                             struct err *err) MUST_CHECK;
 void config_free(struct config *c);
 
+/* "50GB", with *ret_percent 0, or "50%". */
+bool config_parse_size(struct slice text, uint64_t *ret_bytes, unsigned *ret_percent) MUST_CHECK;
+
 /* The routing table that the configuration describes; borrows its strings. Freed with free(). */
 struct route_table *config_routes(const struct config *c) MUST_CHECK;
 

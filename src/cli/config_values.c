@@ -167,7 +167,7 @@ int config_read_url(const struct config_node *n, char **ret)
 
 /* --- sizes --------------------------------------------------------------------------------- */
 
-static bool size_parse(struct slice text, uint64_t *ret_bytes, unsigned *ret_percent)
+bool config_parse_size(struct slice text, uint64_t *ret_bytes, unsigned *ret_percent)
 {
     static const struct {
         const char *unit;
@@ -221,7 +221,7 @@ int config_read_size(const struct config_node *n, uint64_t *ret_bytes, unsigned 
     if (!json_is_string(n->json)) {
         return config_fail(n, "must be \"50GB\", \"512MiB\", \"50%%\" or a whole number of bytes");
     }
-    if (!size_parse(slice_str(json_string_value(n->json)), ret_bytes, ret_percent)) {
+    if (!config_parse_size(slice_str(json_string_value(n->json)), ret_bytes, ret_percent)) {
         return config_fail(n,
                            "\"%s\" is no size; right are \"50GB\", \"512MiB\" (units B to TB, KiB "
                            "to TiB), \"1%%\" to \"100%%\" and a number of bytes",

@@ -251,7 +251,7 @@ static void make_registry(struct engine *s)
         .lock_path = s->config->lock_path,
     };
     s->registry = registry_new(&options);
-    s->control = control_new(&(struct admin){s->store, s->routes});
+    s->control = control_new(&(struct admin){s->store, s->routes, NULL});
     s->server = http_server_new(&server);
 }
 

@@ -52,6 +52,8 @@ static const struct flag {
      offsetof(struct flags, n_trust)},
     {"replace", 0, KIND_YES, ON(IMPORT), offsetof(struct flags, replace), 0},
     {"dry-run", 0, KIND_YES, ON(GC), offsetof(struct flags, dry_run), 0},
+    {"repair", 0, KIND_YES, ON(VERIFY), offsetof(struct flags, repair), 0},
+    {"rate", 0, KIND_TEXT, ON(VERIFY), offsetof(struct flags, rate), 0},
     {"output", 'o', KIND_TEXT, ON(INVENTORY), offsetof(struct flags, output), 0},
     {"file", 0, KIND_TEXT, ON(WARM), offsetof(struct flags, file), 0},
     {"dockerfile", 0, KIND_TEXT, ON(WARM), offsetof(struct flags, dockerfile), 0},

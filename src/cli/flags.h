@@ -30,8 +30,10 @@ struct flags {
     const char *platform;
     bool referrers; /* warm --referrers, --pin */
     bool pin;
-    bool help;    /* --help or -h: print flags_help(command), status 0 */
-    char **words; /* a copy of argv in getopt's order, that args points into */
+    bool repair;      /* verify --repair */
+    const char *rate; /* verify --rate; NULL: it was not given */
+    bool help;        /* --help or -h: print flags_help(command), status 0 */
+    char **words;     /* a copy of argv in getopt's order, that args points into */
 };
 
 /* Reads argv, which stays as it is. Flags may stand before or behind the command, `--` ends them,

@@ -109,6 +109,18 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  --config FILE            the configuration of the server\n"
         "  --data DIR               where everything is kept\n"
         "  --json                   all counters, as JSON, once\n" HELP_HELP,
+    [COMMAND_VERIFY] =
+        "usage: larder verify [FLAG]...\n"
+        "\n"
+        "Reads every blob again, while the server serves. What is missing, cut short, unreadable "
+        "or "
+        "not\n"
+        "its digest is moved to quarantine and named. A manifest is written anew where the index "
+        "has\n"
+        "a copy of it. Exit status 1 where something stays bad.\n" STORE_HELP
+        "  --repair                 fetch again what comes from an upstream, and say what is lost\n"
+        "  --rate SIZE              bytes read in a second (50MB); 0B: as many as there "
+        "are\n" HELP_HELP,
     [COMMAND_INVENTORY] =
         "usage: larder inventory [FLAG]...\n"
         "\n"
@@ -157,6 +169,7 @@ static const char GENERAL_HELP[] =
     "  lock      print what was pulled, with digests\n"
     "  import    take images out of archives\n"
     "  stats     show what the server does\n"
+    "  verify    read all blobs again, and take out those that are bad\n"
     "  inventory write which blobs are here\n"
     "  warm      fetch images before they are asked for\n"
     "  version   print the version\n"

@@ -17,6 +17,7 @@
     X(LOCK, "lock", 0)                                                                             \
     X(IMPORT, "import", 100000)                                                                    \
     X(STATS, "stats", 0)                                                                           \
+    X(VERIFY, "verify", 0)                                                                         \
     X(INVENTORY, "inventory", 0)                                                                   \
     X(WARM, "warm", 200000)                                                                        \
     X(VERSION, "version", 0)                                                                       \

@@ -83,7 +83,7 @@ int local_run(const struct config *config, const struct admin_command *c,
     }
     disk = pool_new("disk", DISK_THREADS);
     routes = config_routes(config);
-    w.admin = (struct admin){open_store(config, disk, &rules, err), routes};
+    w.admin = (struct admin){open_store(config, disk, &rules, err), routes, NULL};
     if (w.admin.store != NULL) {
         result = work_wait(&w);
         store_quiesce(w.admin.store);

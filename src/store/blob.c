@@ -17,29 +17,39 @@
 
 struct forgotten {
     struct digest digest;
+    bool known; /* there was a record */
     struct index_write write;
 };
 
 static void forget_apply(struct index_write *w, struct index_txn *t)
 {
-    index_del_blob(t, &container_of(w, struct forgotten, write)->digest);
+    struct forgotten *f = container_of(w, struct forgotten, write);
+    struct blob_record b;
+
+    f->known = index_txn_get_blob(t, &f->digest, &b) == INDEX_FOUND;
+    index_del_blob(t, &f->digest);
 }
 
-/* Whether the blob is still the file that is open there: a push or a flight may have put another in
- * its place. */
+/* Whether the blob is still the file that is open there, or still cannot be opened: a push or a
+ * flight may have put another in its place. */
 static bool is_file_of(struct store *s, const struct digest *d, int fd)
 {
     char path[TREE_PATH_MAX];
     struct stat now;
     struct stat st;
 
+    if (fd < 0) {
+        _cleanup_close_ int again = tree_open_blob(&s->tree, d);
+
+        return again < 0;
+    }
     return fstat(fd, &st) == 0 &&
            fstatat(s->tree.blobs, tree_path(d, path), &now, AT_SYMLINK_NOFOLLOW) == 0 &&
            now.st_ino == st.st_ino && now.st_dev == st.st_dev;
 }
 
-/* Within the gate. */
-static void forget(struct store *s, const struct digest *d, bool quarantine)
+/* Within the gate. Whether there was anything to forget. */
+static bool forget(struct store *s, const struct digest *d, bool quarantine)
 {
     struct forgotten f = {.digest = *d, .write = {.apply = forget_apply}};
     char text[DIGEST_TEXT_MAX];
@@ -59,22 +69,26 @@ static void forget(struct store *s, const struct digest *d, bool quarantine)
                   digest_text(d, text), quarantine ? "moved to quarantine" : "removed",
                   strerror(errno));
     }
+    return f.known || rc == 0;
 }
 
-void store_forget(struct store *s, const struct digest *d, int fd, bool quarantine)
+bool store_forget(struct store *s, const struct digest *d, int fd, bool quarantine)
 {
+    bool was_there = false;
+
     if (!gate_close(s->gate, d)) {
-        return; /* the store closes, and somebody was at it */
+        return false; /* the store closes, and somebody was at it */
     }
     if (is_file_of(s, d, fd)) {
-        forget(s, d, quarantine);
+        was_there = forget(s, d, quarantine);
     }
     gate_open(s->gate, d);
+    return was_there;
 }
 
 void store_quarantine(struct store *s, const struct digest *d, int fd)
 {
-    store_forget(s, d, fd, true);
+    ignore_result(!store_forget(s, d, fd, true));
 }
 
 /* --- opening ------------------------------------------------------------------------------- */

@@ -95,9 +95,10 @@ bool store_job_start(struct store *s, struct store_job *job);
 uint64_t store_tick(struct store *s, uint64_t now);
 
 /* Removes the record of a blob whose file, which is open as fd, is wrong or not readable, and then
- * the file: to quarantine or for good. Nothing goes where another file is in its place by now.
+ * the file: to quarantine or for good; fd -1: it cannot be opened, or is missing. Nothing goes
+ * where another file is in its place by now, which may then be opened. Whether anything went.
  * Blocks until the index has it; no loop thread, no writer thread. */
-void store_forget(struct store *s, const struct digest *d, int fd, bool quarantine);
+bool store_forget(struct store *s, const struct digest *d, int fd, bool quarantine);
 
 /* For tables that have a file of their own. */
 struct db_txn *index_read_db(struct index_read *r);

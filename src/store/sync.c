@@ -64,7 +64,7 @@ static void sync_failed(struct store *s, const struct digest *d, int fd)
     count(store_errors);
     log_event(LOG_ERROR, "store.sync", "%s: %s cannot be put on disk: %s; it is removed", s->dir,
               digest_text(d, text), why);
-    store_forget(s, d, fd, false);
+    ignore_result(!store_forget(s, d, fd, false));
 }
 
 /* Gone already: whoever removed it has seen to its record. */

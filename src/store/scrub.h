@@ -1,0 +1,51 @@
+/*
+ * store/scrub.h - reads blobs again, and takes out of the store what is not right any more.
+ *
+ * Page by page, so that nothing is held in between: the caller comes back with the last digest.
+ * Nothing stands still meanwhile: blobs that come, go or are replaced are left alone.
+ */
+#ifndef STORE_SCRUB_H
+#define STORE_SCRUB_H
+
+#include "store/index.h"
+
+#include <stdatomic.h>
+
+struct scrub_bad;
+
+struct scrub_rules {
+    struct digest after;         /* the last one of the page before; alg 0: the first page */
+    uint64_t rate;               /* bytes a second; 0: as fast as it goes */
+    uint64_t for_ms;             /* a page takes about so long, and at least one blob */
+    const atomic_bool *stopping; /* NULL, or: set where it is to give up */
+    void (*f)(void *arg, const struct scrub_bad *bad);
+    void *arg;
+};
+
+enum scrub_why { SCRUB_MISSING, SCRUB_SIZE, SCRUB_UNREADABLE, SCRUB_WRONG };
+
+/* A blob that was not right. */
+struct scrub_bad {
+    const struct digest *digest;
+    const struct blob_record *record; /* as it was */
+    enum scrub_why why;
+    bool mended; /* a manifest, of whose body the index had a copy: the file is new, and right */
+};
+
+struct scrub_sum {
+    uint64_t blobs; /* looked at */
+    uint64_t bytes; /* read */
+    bool end;       /* there are no more */
+    struct digest last;
+};
+
+/* One page of blobs, in the order of their keys. Each is opened and hashed; what is missing, of
+ * another size, unreadable or something else has its file moved to quarantine/ and its record
+ * removed, then rules->f() is called with it: that it is a member of repositories stays, so that it
+ * can be fetched again. What was not synced before a crash and is right is believed again. Reads at
+ * idle priority of the disk, and leaves the page cache as it was. Blocks; a thread of the pool. -1:
+ * ERR_STORE (something that does not speak against the blob), ERR_UNAVAILABLE: it gave up. */
+int store_scrub(struct store *s, const struct scrub_rules *rules, struct scrub_sum *ret,
+                struct err *err) MUST_CHECK;
+
+#endif
