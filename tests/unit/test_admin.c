@@ -165,7 +165,7 @@ static void pull_image(const char *repo, const char *tag, const char *diffs)
 /* The answer as JSON, or NULL with `err`. */
 static json_t *ask_with(const char *command, const struct admin_query *q)
 {
-    struct admin a = {store, &ROUTES};
+    struct admin a = {store, &ROUTES, NULL};
     const struct admin_command *c = admin_find(slice_str(command));
     json_t *root = NULL;
     struct buf out;
