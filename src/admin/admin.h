@@ -98,7 +98,7 @@ int admin_blobs(const struct admin *a, const struct admin_query *q, struct buf *
  * line of the page before. ERR_BAD_REQUEST where it is none, ERR_STORE. */
 int admin_images(const struct admin *a, const struct admin_query *q, struct buf *out,
                  struct err *err) MUST_CHECK;
-/* The whole name of a repository, with its registry where it is mirrored: one line. Whether
+/* One line "KIND NAME": the whole name of a repository, with its registry where mirrored. Whether
  * anything of it is here does not matter. What routing says. */
 int admin_name(const struct admin *a, const struct admin_query *q, struct buf *out,
                struct err *err) MUST_CHECK;

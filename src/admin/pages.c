@@ -202,6 +202,6 @@ int admin_name(const struct admin *a, const struct admin_query *q, struct buf *o
     if (admin_repo_name(a, slice_str(q->name), &repo, err) < 0) {
         return -1;
     }
-    buf_printf(out, "%s\n", repo.name);
+    buf_printf(out, "%s %s\n", kind_text(repo.kind), repo.name);
     return 0;
 }

@@ -215,6 +215,42 @@ bool duration_parse(struct slice a, uint64_t *ret_ms)
     return false;
 }
 
+bool bytes_parse(struct slice a, uint64_t *ret)
+{
+    static const struct {
+        const char *unit;
+        uint64_t bytes;
+    } UNITS[] = {
+        {"B", 1},
+        {"kB", 1000},
+        {"KB", 1000},
+        {"MB", 1000000},
+        {"GB", 1000000000},
+        {"TB", 1000000000000},
+        {"KiB", 1ull << 10},
+        {"MiB", 1ull << 20},
+        {"GiB", 1ull << 30},
+        {"TiB", 1ull << 40},
+    };
+    size_t digits = 0;
+    uint64_t number;
+
+    while (digits < a.len && a.p[digits] >= '0' && a.p[digits] <= '9') {
+        digits++;
+    }
+    if (!slice_u64(slice_sub(a, 0, digits), &number)) {
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(UNITS); i++) {
+        if (slice_is(slice_from(a, digits), UNITS[i].unit) &&
+            number <= INT64_MAX / UNITS[i].bytes) {
+            *ret = number * UNITS[i].bytes;
+            return true;
+        }
+    }
+    return false;
+}
+
 void buf_init(struct buf *b, size_t max)
 {
     *b = (struct buf){.max = max};

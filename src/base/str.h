@@ -68,6 +68,10 @@ bool hex_decode(struct slice a, void *out);
 /* "200ms", "5s", "2m", "1h", "30d" (a bare 0 too) as milliseconds. False for anything else. */
 bool duration_parse(struct slice a, uint64_t *ret_ms);
 
+/* "50GB", "512MiB", "0B" as bytes: a number and a unit, B to TB or KiB to TiB. False for anything
+ * else, and beyond INT64_MAX. */
+bool bytes_parse(struct slice a, uint64_t *ret);
+
 /*
  * A growing buffer. `max` bounds it; one append beyond makes it `failed` and all further ones
  * no-ops, so that the caller checks once. `p` is NUL-terminated once anything was appended.

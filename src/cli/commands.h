@@ -5,6 +5,7 @@
 #define CLI_COMMANDS_H
 
 #include "cli/check.h"
+#include "cli/export.h"
 #include "cli/gc.h"
 #include "cli/import.h"
 #include "cli/inventory.h"

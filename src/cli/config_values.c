@@ -169,44 +169,19 @@ int config_read_url(const struct config_node *n, char **ret)
 
 bool config_parse_size(struct slice text, uint64_t *ret_bytes, unsigned *ret_percent)
 {
-    static const struct {
-        const char *unit;
-        uint64_t bytes;
-    } UNITS[] = {
-        {"B", 1},
-        {"kB", 1000},
-        {"KB", 1000},
-        {"MB", 1000000},
-        {"GB", 1000000000},
-        {"TB", 1000000000000},
-        {"KiB", 1ull << 10},
-        {"MiB", 1ull << 20},
-        {"GiB", 1ull << 30},
-        {"TiB", 1ull << 40},
-    };
-    size_t digits = 0;
     uint64_t number;
 
-    while (digits < text.len && text.p[digits] >= '0' && text.p[digits] <= '9') {
-        digits++;
-    }
-    if (!slice_u64(slice_sub(text, 0, digits), &number)) {
-        return false;
-    }
-    text = slice_from(text, digits);
-    if (slice_is(text, "%") && number >= 1 && number <= 100) {
+    if (slice_ends(text, "%") && slice_u64(slice_sub(text, 0, text.len - 1), &number) &&
+        number >= 1 && number <= 100) {
         *ret_bytes = 0;
         *ret_percent = (unsigned)number;
         return true;
     }
-    for (size_t i = 0; i < ARRAY_LEN(UNITS); i++) {
-        if (slice_is(text, UNITS[i].unit) && number <= INT64_MAX / UNITS[i].bytes) {
-            *ret_bytes = number * UNITS[i].bytes;
-            *ret_percent = 0;
-            return true;
-        }
+    if (!bytes_parse(text, ret_bytes)) {
+        return false;
     }
-    return false;
+    *ret_percent = 0;
+    return true;
 }
 
 int config_read_size(const struct config_node *n, uint64_t *ret_bytes, unsigned *ret_percent)

@@ -21,14 +21,17 @@ struct flags {
     const char *since;  /* lock --since; NULL: it was not given */
     const char *client; /* lock --client; likewise */
     const char *output; /* -o; likewise */
+    const char *have;   /* export --have, --split, --sign; likewise */
+    const char *split;
+    const char *sign;
     const char *name;   /* import --name; likewise */
     bool replace;       /* import --replace */
     const char **trust; /* import --trust, n_trust of them */
     size_t n_trust;
-    const char *file; /* warm: --file, --dockerfile, --platform; NULL: not given */
+    const char *file; /* warm, export: --file, --dockerfile, --platform; NULL: not given */
     const char *dockerfile;
     const char *platform;
-    bool referrers; /* warm --referrers, --pin */
+    bool referrers; /* warm, export: --referrers, --pin */
     bool pin;
     bool repair;      /* verify --repair */
     const char *rate; /* verify --rate; NULL: it was not given */

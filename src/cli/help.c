@@ -121,10 +121,31 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  --repair                 fetch again what comes from an upstream, and say what is lost\n"
         "  --rate SIZE              bytes read in a second (50MB); 0B: as many as there "
         "are\n" HELP_HELP,
+    [COMMAND_EXPORT] =
+        "usage: larder export -o FILE|-|DIR [FLAG]... [IMAGE]...\n"
+        "\n"
+        "Writes images as one archive (an OCI layout, that `larder import` and other tools read), "
+        "to\n"
+        "standard output, or into a folder that is there: what it has already is not written "
+        "again.\n"
+        "Nothing is fetched; of an index those images go that are here. Exit status 1 where "
+        "something\n"
+        "is missing.\n" STORE_HELP "  -o, --output FILE        where to\n"
+        "  --file FILE              images, one a line; - for standard input\n"
+        "  --lock FILE              the images of a lock file, as it has them\n"
+        "  --all                    every image that is whole here\n"
+        "  --platform LIST          linux/amd64,linux/arm64 or all: these must be here; the first "
+        "one\n"
+        "                           is what `docker load` finds\n"
+        "  --referrers              signatures, SBOMs and attestations too\n"
+        "  --have FILE              leave out what the inventory FILE has\n"
+        "  --since FILE             leave out what the bundle FILE has\n"
+        "  --split SIZE             parts FILE.000, FILE.001 … of so many bytes (4GB, 650MiB)\n"
+        "  --sign FILE              sign by this Ed25519 key, PEM\n" HELP_HELP,
     [COMMAND_INVENTORY] =
         "usage: larder inventory [FLAG]...\n"
         "\n"
-        "Writes which blobs are here, for `larder export --have` on the other side: 33 bytes for "
+        "Writes which blobs are here, for `larder export` on the other side: 33 bytes for "
         "each.\n" STORE_HELP
         "  -o, --output FILE        where to; without it standard output\n" HELP_HELP,
     [COMMAND_WARM] =
@@ -170,6 +191,7 @@ static const char GENERAL_HELP[] =
     "  import    take images out of archives\n"
     "  stats     show what the server does\n"
     "  verify    read all blobs again, and take out those that are bad\n"
+    "  export    write images to a file that can be carried\n"
     "  inventory write which blobs are here\n"
     "  warm      fetch images before they are asked for\n"
     "  version   print the version\n"

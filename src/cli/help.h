@@ -18,6 +18,7 @@
     X(IMPORT, "import", 100000)                                                                    \
     X(STATS, "stats", 0)                                                                           \
     X(VERIFY, "verify", 0)                                                                         \
+    X(EXPORT, "export", 100000)                                                                    \
     X(INVENTORY, "inventory", 0)                                                                   \
     X(WARM, "warm", 200000)                                                                        \
     X(VERSION, "version", 0)                                                                       \

@@ -28,11 +28,14 @@ static const struct {
     const char *name;
     int (*run)(const struct flags *flags);
 } COMMANDS[] = {
-    {"serve", serve_run},     {"check", check_run},   {"stages", stages_run},
-    {"ls", ls_run},           {"rm", rm_run},         {"gc", gc_run},
-    {"lock", lock_run},       {"import", import_run}, {"inventory", inventory_run},
-    {"stats", stats_run},     {"warm", warm_run},     {"verify", verify_run},
-    {"version", version_run}, {"help", help_run},
+    {"serve", serve_run},   {"check", check_run},
+    {"stages", stages_run}, {"ls", ls_run},
+    {"rm", rm_run},         {"gc", gc_run},
+    {"lock", lock_run},     {"import", import_run},
+    {"export", export_run}, {"inventory", inventory_run},
+    {"stats", stats_run},   {"warm", warm_run},
+    {"verify", verify_run}, {"version", version_run},
+    {"help", help_run},
 };
 
 static int run_command(const struct flags *flags)

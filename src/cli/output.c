@@ -69,7 +69,7 @@ static int part_open(struct output *o, struct err *err)
 
 static int part_close(struct output *o, struct err *err)
 {
-    int result = fsync(o->fd);
+    int result = fdatasync(o->fd);
 
     result = close(o->fd) < 0 ? -1 : result;
     o->fd = -1;
@@ -306,7 +306,7 @@ static void remove_behind(const struct output *o)
     }
 }
 
-static int rename_all(struct output *o, struct err *err)
+static int rename_all(struct output *o, bool lasting, struct err *err)
 {
     for (unsigned i = o->n_parts; i-- > 0;) {
         _cleanup_free_ char *from = part_name(o, i, ".part");
@@ -318,10 +318,10 @@ static int rename_all(struct output *o, struct err *err)
     }
     o->finished = true;
     remove_behind(o);
-    return folder_sync(o, err);
+    return lasting ? folder_sync(o, err) : 0;
 }
 
-int output_finish(struct output *o, struct err *err)
+static int finish(struct output *o, bool lasting, struct err *err)
 {
     if (flush(o, err) < 0) {
         return -1;
@@ -329,5 +329,15 @@ int output_finish(struct output *o, struct err *err)
     if (o->is_pipe) { /* standard output may be a file */
         return fsync(o->fd) < 0 && errno != EINVAL && errno != EROFS ? failed(o, err) : 0;
     }
-    return part_close(o, err) < 0 ? -1 : rename_all(o, err);
+    return part_close(o, err) < 0 ? -1 : rename_all(o, lasting, err);
+}
+
+int output_finish(struct output *o, struct err *err)
+{
+    return finish(o, true, err);
+}
+
+int output_finish_soon(struct output *o, struct err *err)
+{
+    return finish(o, false, err);
 }

@@ -36,6 +36,9 @@ int output_copy(struct output *o, int fd, uint64_t size, struct err *err) MUST_C
 /* All of it is on disk, and has its name. */
 int output_finish(struct output *o, struct err *err) MUST_CHECK;
 
+/* The same, but its name is on disk only once the caller syncs the folder: for many files. */
+int output_finish_soon(struct output *o, struct err *err) MUST_CHECK;
+
 /* Bytes written so far. */
 uint64_t output_size(const struct output *o);
 

@@ -279,7 +279,7 @@ void registry_handle(struct registry *r, struct http_exchange *x)
 /*
  * What a client pulls is what its build depends on: what a tag means, which many ask by HEAD alone
  * (and do not fetch what they have), and the manifests that it gets by digest. HEAD of a digest
- * tells nobody anything new.
+ * tells nobody anything new. A command that reads the store is no client.
  */
 static void note_pull(const struct request *q, const struct http_exchange *x)
 {
@@ -287,7 +287,8 @@ static void note_pull(const struct request *q, const struct http_exchange *x)
     bool answered = x->status == 200 || x->status == 304;
     bool pull = method == HTTP_GET || (method == HTTP_HEAD && !q->route.by_digest);
 
-    if (q->route.kind != ROUTE_MANIFEST || !q->has_digest || !answered || !pull) {
+    if (q->route.kind != ROUTE_MANIFEST || !q->has_digest || !answered || !pull ||
+        x->listener->role == ROLE_CONTROL) {
         return;
     }
     pulls_note(q->registry->cache->store, &(struct pull_note){
