@@ -146,5 +146,8 @@ ssize_t stream_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
         s->writable = false;
         return STREAM_AGAIN;
     }
+    if (errno == EIO) {
+        return 0; /* no socket says that: it is the file's */
+    }
     return stream_fail(s, "cannot send a file");
 }

@@ -54,7 +54,7 @@ ssize_t stream_read(struct stream *s, void *p, size_t n) MUST_CHECK;
 ssize_t stream_writev(struct stream *s, const struct iovec *iov, int n, bool more) MUST_CHECK;
 
 /* Up to n bytes of a file from `offset`, by sendfile where the stream is plain. 0: the file ended
- * before. Reads of a cold file block: callers probe and warm it first. */
+ * before. Or it cannot be read. Reads of a cold file block: callers probe and warm it first. */
 ssize_t stream_sendfile(struct stream *s, int fd, uint64_t offset, size_t n) MUST_CHECK;
 
 #endif

@@ -484,9 +484,5 @@ ssize_t tls_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
         return got >= 0 ? got : tls_result(s, (int)got, &t->write_waits, "cannot send a file");
     }
     got = file_pread_all(fd, piece, n < PIECE ? n : PIECE, offset);
-    if (got < 0) {
-        err_set(&s->err, ERR_STORE, "cannot read what is to be sent: %s", strerror(errno));
-        return STREAM_FAILED;
-    }
-    return got == 0 ? 0 : tls_write(s, piece, (size_t)got);
+    return got <= 0 ? 0 : tls_write(s, piece, (size_t)got);
 }

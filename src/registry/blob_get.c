@@ -7,6 +7,10 @@
  *     |--cold, far range---> pass -> passing ---------------------------|
  *     '--cold--------------> join -> flying ----------------------------'
  *     ^--------- again, once, where the flight says that may help
+ *
+ * What is served from a file is read a little before anything is said: serve -> first -> begin. Where
+ * that fails the store forgets the file, damaged -> judged, and then it is fetched: join; for a
+ * manifest, ask.
  */
 #include "base/clock.h"
 #include "base/counter.h"
@@ -28,6 +32,9 @@ STEP(pass);
 STEP(passing);
 STEP(begin);
 STEP(send);
+STEP(first);
+STEP(damaged);
+STEP(judged);
 
 const struct step REQUEST_STEP_SERVE = {"serve", step_serve};
 
@@ -262,6 +269,26 @@ static const struct step *step_proving(struct op *op)
     return STEP_END;
 }
 
+/* Flights fetch blobs: a manifest whose file was bad is asked for anew, once. */
+static const struct step *manifest_anew(struct request *q)
+{
+    if (q->route.kind != ROUTE_MANIFEST || !q->mirrored || q->damaged || request_is_offline(q)) {
+        return op_fail(&q->op, ERR_UNAVAILABLE, "the file in the store is damaged; try again");
+    }
+    q->damaged = true;
+    q->has_digest = false;
+    return &REQUEST_STEP_MANIFEST_ASK;
+}
+
+/* Which bytes are to be sent. */
+static void aim(struct request *q)
+{
+    bool part = q->range_kind == HTTP_RANGE_ONE;
+
+    q->reader.offset = part ? q->range.from : 0;
+    q->reader.end = part ? q->range.to + 1 : q->size;
+}
+
 /* --- from the store ------------------------------------------------------------------------ */
 
 /* A manifest too large for the index is served as a blob is: bytes that a crash may have spoilt
@@ -310,14 +337,62 @@ static const struct step *step_serve(struct op *op)
                          : &S_join;
     }
     if (!open_here(q)) {
-        /* The file is gone or damaged: the store has forgotten it, and it is fetched again. */
-        q->from = FROM_NONE;
-        q->age = 0;
-        return request_is_offline(q) || q->hosted || q->route.kind != ROUTE_BLOB
-                   ? op_fail(op, ERR_UNAVAILABLE, "the file in the store is damaged; try again")
-                   : &S_join;
+        return &S_damaged;
     }
-    return range_refused(q, q->size) ? STEP_END : &S_begin;
+    if (range_refused(q, q->size)) {
+        return STEP_END;
+    }
+    aim(q);
+    return &S_first;
+}
+
+static const struct step *step_first(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    if (q->x->gone) {
+        return client_gone(op);
+    }
+    switch (reader_first(q)) {
+    case READER_WAIT:
+        return STEP_WAIT;
+    case READER_DONE:
+        return &S_begin;
+    case READER_BROKEN:
+        break;
+    }
+    return &S_damaged;
+}
+
+/* The file is gone or damaged: once the store has forgotten it, it is fetched again. */
+static const struct step *step_damaged(struct op *op)
+{
+    struct request *q = request_of(op);
+
+    q->from = FROM_NONE;
+    q->age = 0;
+    reader_forget(q);
+    return &S_judged;
+}
+
+static const struct step *step_judged(struct op *op)
+{
+    struct request *q = request_of(op);
+    struct reader *r = &q->reader;
+
+    if (r->reading) {
+        return STEP_WAIT;
+    }
+    if (r->fd >= 0) {
+        close(r->fd);
+        r->fd = -1;
+    }
+    if (q->started) {
+        return op_fail_with(op, &r->err); /* too late for this one */
+    }
+    r->err = (struct err){0};
+    return q->route.kind == ROUTE_BLOB && q->mirrored && !request_is_offline(q) ? &S_join
+                                                                                : manifest_anew(q);
 }
 
 /* --- by a flight --------------------------------------------------------------------------- */
@@ -379,8 +454,8 @@ static const struct step *flight_failed(struct request *q)
         return &S_prove;
     }
     if (q->route.kind != ROUTE_BLOB) {
-        /* A manifest whose file is bad: flights fetch blobs, so it has to be asked for anew. */
-        return op_fail(&q->op, ERR_UNAVAILABLE, "the file in the store is damaged; try again");
+        flight_leave(&q->ticket);
+        return manifest_anew(q);
     }
     if (flight_may_rejoin(&q->ticket) && !q->rejoined) {
         q->rejoined = true;
@@ -470,15 +545,12 @@ static void start_response(struct request *q)
     char value[HTTP_RANGE_TEXT_SIZE];
     struct buf headers;
 
-    q->reader.offset = 0;
-    q->reader.end = q->size;
+    aim(q);
     buf_init(&headers, 4096);
     reply_headers(q, &headers);
     if (part) {
         http_range_text(&q->range, q->size, value);
         buf_printf(&headers, "Content-Range: %s\r\n", value);
-        q->reader.offset = q->range.from;
-        q->reader.end = q->range.to + 1;
         length = q->reader.end - q->reader.offset;
     }
     http_start(q->x, part ? 206 : 200, buf_view(&headers),
@@ -520,5 +592,6 @@ static const struct step *step_send(struct op *op)
     case READER_BROKEN:
         break;
     }
-    return op_fail_with(op, &q->reader.err);
+    return q->reader.fd >= 0 && q->reader.err.code == ERR_STORE ? &S_damaged
+                                                                : op_fail_with(op, &q->reader.err);
 }

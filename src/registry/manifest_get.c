@@ -18,6 +18,7 @@ STEP(asking);
 STEP(deliver);
 
 const struct step REQUEST_STEP_MANIFEST = {"deliver", step_deliver};
+const struct step REQUEST_STEP_MANIFEST_ASK = {"ask", step_ask};
 
 /* The copy in the index: most manifests need no file. */
 static bool body_from_index(struct request *q, unsigned char body[BODY_MAX], size_t *ret_len)
@@ -101,11 +102,13 @@ static const struct step *step_ask(struct op *op)
     struct cache *c = q->registry->cache;
     char text[DIGEST_TEXT_MAX];
 
+    digest_text(q->damaged ? &q->digest : &q->route.digest, text);
     if (request_is_offline(q)) {
-        return op_fail(op, ERR_MANIFEST_UNKNOWN, "%s@%s is not here, and %s", q->repo.text,
-                       digest_text(&q->route.digest, text), request_offline_why(q));
+        return op_fail(op, ERR_MANIFEST_UNKNOWN, "%s@%s is not here, and %s", q->repo.text, text,
+                       request_offline_why(q));
     }
-    digest_text(&q->route.digest, text);
+    bell_leave(&q->waiter);
+    ask_unref(q->ask);
     q->ask = ask_join(c, q->loop, ASK_DIGEST, &q->repo, text, &q->ask_joined);
     request_wait(q, q->has_digest ? c->options.tag_patience_ms : limits.first_byte);
     return &S_asking;

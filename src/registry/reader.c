@@ -5,6 +5,7 @@
  * sure that the op is woken when there is more to do.
  */
 #include "base/counter.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "cache/flow.h"
@@ -113,7 +114,7 @@ static void on_warm(struct job *job)
     struct request *q = container_of(job, struct request, reader.job);
 
     q->reader.reading = false;
-    if (q->op.step == NULL) {
+    if (q->op.step == NULL && q->reader.fd >= 0) {
         close(q->reader.fd); /* the request ended meanwhile */
         q->reader.fd = -1;
     }
@@ -127,6 +128,10 @@ static bool reader_warm(struct request *q, size_t n)
     struct reader *r = &q->reader;
     uint64_t last = r->offset + n - 1;
 
+    if (fault_at("blob.read")) {
+        err_set(&r->err, ERR_STORE, "a blob cannot be read: %s", strerror(EIO));
+        return true;
+    }
     if (last < r->warm_to || !can_tell(r->fd) || is_warm(r->fd, last)) {
         return true;
     }
@@ -135,6 +140,42 @@ static bool reader_warm(struct request *q, size_t n)
     request_ref(q);
     pool_submit(store_disk(q->registry->cache->store), q->loop, &r->job, warm_run, on_warm);
     return false;
+}
+
+enum reader_moved reader_first(struct request *q)
+{
+    struct reader *r = &q->reader;
+    uint64_t left = r->end - r->offset;
+    size_t want = left < SENDFILE_PIECE ? (size_t)left : SENDFILE_PIECE;
+
+    if (r->reading || (r->err.code == ERR_NONE && want > 0 && !reader_warm(q, want))) {
+        return READER_WAIT;
+    }
+    if (r->err.code != ERR_NONE) {
+        return READER_BROKEN;
+    }
+    r->warm_to = r->offset + want;
+    return READER_DONE;
+}
+
+static void forget_run(struct job *job)
+{
+    struct request *q = container_of(job, struct request, reader.job);
+    struct store *s = q->registry->cache->store;
+
+    if (q->reader.fd >= 0) {
+        store_quarantine(s, &q->digest, q->reader.fd);
+    } else {
+        store_judge_blob(s, &q->digest, q->size);
+    }
+}
+
+void reader_forget(struct request *q)
+{
+    q->reader.reading = true;
+    request_ref(q);
+    pool_submit(store_disk(q->registry->cache->store), q->loop, &q->reader.job, forget_run,
+                on_warm);
 }
 
 /* --- the three sources --------------------------------------------------------------------- */
@@ -154,7 +195,8 @@ static enum reader_moved sent_none(struct request *q, ssize_t n)
         return READER_WAIT;
     }
     err_set(&q->reader.err, n == 0 ? ERR_STORE : ERR_CLIENT_GONE, "%s",
-            n == 0 ? "a blob's file is shorter than it was" : "the client is gone");
+            n == 0 ? "a blob's file is shorter than it was, or cannot be read"
+                   : "the client is gone");
     return READER_BROKEN;
 }
 
@@ -179,6 +221,9 @@ static enum reader_moved pump_file(struct request *q)
         }
         if (!reader_warm(q, want)) {
             return READER_WAIT;
+        }
+        if (r->err.code != ERR_NONE) {
+            return READER_BROKEN;
         }
         n = http_send_file(q->x, r->fd, r->offset, want);
         if (n <= 0) {

@@ -108,6 +108,7 @@ struct request {
     struct flight_ticket ticket;
     struct flow_wait flow_wait;
     bool rejoined;
+    bool damaged; /* the file in the store was, and has been seen to */
     bool started; /* the response has begun */
     struct http_range range;
     enum http_range_kind range_kind;
@@ -178,6 +179,8 @@ bool locked_list(struct request *q);
 extern const struct step REQUEST_STEP_MANIFEST;
 /* Answers it where that takes no waiting; true where it ended the exchange. */
 bool manifest_deliver_now(struct request *q);
+/* Asks upstream for the manifest q->digest, which is not here any more. */
+extern const struct step REQUEST_STEP_MANIFEST_ASK;
 
 /* registry/indexed_list.c: writes the list that was asked into `out`, with lines for q->extra: of a
  * hosted repository, or of what is here of a mirrored one. Pool thread. */
@@ -189,5 +192,10 @@ void reader_fini(struct request *q);
 enum reader_moved { READER_WAIT, READER_DONE, READER_BROKEN };
 /* Sends what can be sent now; READER_WAIT: the op is woken when it may go on. */
 enum reader_moved reader_pump(struct request *q);
+/* Whether the first bytes of the file can be read: READER_DONE; READER_WAIT: the op is woken. */
+enum reader_moved reader_first(struct request *q);
+/* The file could not be opened (reader.fd is -1) or read: has the store look at it and forget it;
+ * reader.reading until the op is woken. */
+void reader_forget(struct request *q);
 
 #endif

@@ -103,28 +103,42 @@ struct misfit {
     struct index_write write;
 };
 
-/* A flight may have put the blob there anew, and recorded it, since. */
+/* Nobody puts the blob there meanwhile: the gate is shut. */
 static void misfit_apply(struct index_write *w, struct index_txn *t)
 {
-    struct misfit *m = container_of(w, struct misfit, write);
+    index_del_blob(t, &container_of(w, struct misfit, write)->digest);
+}
 
-    if (tree_size(&m->store->tree, &m->digest) != (int64_t)m->size) {
-        index_del_blob(t, &m->digest);
-    }
+/* Whether the errno of an open speaks against the file, and not against this process. */
+static bool is_of_file(int error)
+{
+    return error != EMFILE && error != ENFILE && error != ENOMEM && error != EINTR;
+}
+
+/* It can be opened and has its size: it was fetched again meanwhile, or what was wrong has passed.
+ * *ret_size is -1 where there is no file. */
+static bool fits_now(struct misfit *m, int64_t *ret_size)
+{
+    _cleanup_close_ int fd = tree_open_blob(&m->store->tree, &m->digest);
+    bool open = fd >= 0 || !is_of_file(errno);
+
+    *ret_size = tree_size(&m->store->tree, &m->digest);
+    return open && *ret_size == (int64_t)m->size;
 }
 
 /* Within the gate. */
 static void misfit_forget(struct misfit *m)
 {
     char text[DIGEST_TEXT_MAX];
-    int64_t size = tree_size(&m->store->tree, &m->digest);
     struct err err;
+    int64_t size;
 
-    if (size == (int64_t)m->size) {
-        return; /* it was fetched again meanwhile */
+    if (fits_now(m, &size)) {
+        return;
     }
     log_event(LOG_ERROR, "store.bad",
-              "%s: %s has %" PRId64 " bytes instead of %" PRIu64 " (-1: no file); it is forgotten",
+              "%s: %s cannot be opened, or has %" PRId64 " bytes instead of %" PRIu64
+              " (-1: no file); it is forgotten",
               m->store->dir, digest_text(&m->digest, text), size, m->size);
     /* The file first, for once: after a commit it might be another one, that is right. */
     if (size >= 0 && tree_quarantine(&m->store->tree, &m->digest) < 0 && errno != ENOENT) {
@@ -139,14 +153,18 @@ static void misfit_forget(struct misfit *m)
     }
 }
 
-static void misfit_run(struct job *job)
+/* Blocks. */
+static void misfit_judge(struct misfit *m)
 {
-    struct misfit *m = container_of(job, struct misfit, job);
-
     if (gate_close(m->store->gate, &m->digest)) {
         misfit_forget(m);
         gate_open(m->store->gate, &m->digest);
     }
+}
+
+static void misfit_run(struct job *job)
+{
+    misfit_judge(container_of(job, struct misfit, job));
 }
 
 static void misfit_done(struct job *job)
@@ -186,7 +204,7 @@ int store_open_blob(struct store *s, const struct digest *d, uint64_t size, stru
         int error = errno;
 
         count(store_errors);
-        if (error == ENOENT) {
+        if (is_of_file(error)) {
             forget_misfit(s, d, size);
         }
         return err_set(err, ERR_STORE, "%s: %s: %s", s->dir, digest_text(d, text), strerror(error));
@@ -199,6 +217,13 @@ int store_open_blob(struct store *s, const struct digest *d, uint64_t size, stru
     forget_misfit(s, d, size);
     return err_set(err, ERR_STORE, "%s: %s has not the %" PRIu64 " bytes that the index says",
                    s->dir, digest_text(d, text), size);
+}
+
+void store_judge_blob(struct store *s, const struct digest *d, uint64_t size)
+{
+    struct misfit m = {.store = s, .digest = *d, .size = size};
+
+    misfit_judge(&m);
 }
 
 /* --- believing ----------------------------------------------------------------------------- */

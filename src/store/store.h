@@ -67,9 +67,9 @@ bool store_reserve(struct store *s, uint64_t size) MUST_CHECK;
 void store_release(struct store *s, uint64_t size);
 
 /* Opens a whole blob for reading; the caller closes. -1: ERR_STORE. Where the file is missing, or
- * its size is not what the index says, it is forgotten behind this answer (and moved to
- * quarantine), so that the next request fetches it again. One openat and one fstat; loop threads
- * may. */
+ * cannot be opened, or its size is not what the index says, it is forgotten behind this answer (and
+ * moved to quarantine), so that the next request fetches it again. One openat and one fstat; loop
+ * threads may. */
 int store_open_blob(struct store *s, const struct digest *d, uint64_t size,
                     struct err *err) MUST_CHECK;
 
@@ -88,8 +88,12 @@ void store_sync_blobs(struct store *s, const struct digest *d, size_t n);
 bool store_lease(struct store *s, const struct digest *d) MUST_CHECK;
 /* They were hashed again and are right: the record will say so. Any thread; nobody waits. */
 void store_mark_verified(struct store *s, const struct digest *d);
-/* They are wrong, as read from fd: the file goes to quarantine/, the record goes, unless another
- * file has taken its place. Blocks; index first. */
+/* It could not be opened: looked at again, and forgotten where it is missing, has not `size` bytes
+ * or still cannot be opened. Once this returns, whoever asks the index is not sent there again, and
+ * what is fetched anew takes its place. Blocks. */
+void store_judge_blob(struct store *s, const struct digest *d, uint64_t size);
+/* They are wrong, or cannot be read, as read from fd: the file goes to quarantine/, the record
+ * goes, unless another file has taken its place. Blocks; index first. */
 void store_quarantine(struct store *s, const struct digest *d, int fd);
 
 #endif
