@@ -8,9 +8,9 @@
  *     '--cold--------------> join -> flying ----------------------------'
  *     ^--------- again, once, where the flight says that may help
  *
- * What is served from a file is read a little before anything is said: serve -> first -> begin. Where
- * that fails the store forgets the file, damaged -> judged, and then it is fetched: join; for a
- * manifest, ask.
+ * What is served from a file is read a little before anything is said: serve -> first -> begin.
+ * Where that fails the store forgets the file, damaged -> judged, and then it is fetched: join; for
+ * a manifest, ask.
  */
 #include "base/clock.h"
 #include "base/counter.h"

@@ -194,8 +194,7 @@ enum reader_moved { READER_WAIT, READER_DONE, READER_BROKEN };
 enum reader_moved reader_pump(struct request *q);
 /* Whether the first bytes of the file can be read: READER_DONE; READER_WAIT: the op is woken. */
 enum reader_moved reader_first(struct request *q);
-/* The file could not be opened (reader.fd is -1) or read: has the store look at it and forget it;
- * reader.reading until the op is woken. */
+/* Has the store forget a bad file (fd -1: by name); reader.reading until the op is woken. */
 void reader_forget(struct request *q);
 
 #endif
