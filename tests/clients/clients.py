@@ -297,7 +297,8 @@ class Containerd(Client):
         try:
             return self.place.run("cat", os.path.join(mounted, "etc/motd"))
         finally:
-            self.place.run("umount", mounted)
+            # What is mounted is kept under the folder's name, for the next image too.
+            self.run("images", "unmount", "--rm", mounted)
             os.rmdir(mounted)
 
 
