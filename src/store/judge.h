@@ -2,9 +2,9 @@
  * store/judge.h - what still holds something: asked of a snapshot or within a change, and, for a
  * dry run, as if some things were gone already.
  *
- * A manifest is held in a repository by its tags there, by an index there that has it as a child,
- * and by its subject there. A blob is held by the manifests there that name it. Bytes are held by
- * every repository that has them as a member.
+ * A manifest is referred to in a repository by an index there that has it as a child, and by its
+ * subject there; whether these are held themselves is roots.h. A blob is held by the manifests
+ * there that name it. Bytes are held by every repository that has them as a member.
  */
 #ifndef STORE_JUDGE_H
 #define STORE_JUDGE_H

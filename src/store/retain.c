@@ -17,7 +17,7 @@
 #include "store/hosted.h"
 #include "store/judge.h"
 #include "store/keep.h"
-#include "store/lease.h"
+#include "store/roots.h"
 #include "store/writer.h"
 
 #include <inttypes.h>
@@ -81,26 +81,33 @@ struct candidate {
 struct batch {
     struct place *place;
     struct index_write write;
-    struct judge judge;
-    bool manifests; /* or blobs */
-    int64_t before; /* last asked for */
+    struct roots *roots; /* of the snapshot */
+    bool manifests;      /* or blobs */
+    int64_t before;      /* last asked for */
     struct record_key next;
     bool full;
     struct candidate all[BATCH];
     size_t n;
 };
 
-static bool may_go(const struct batch *b, const struct judge *judge, const struct digest *d,
+/* Manifests have gone before blobs: of these, being referred to by one says enough. */
+static bool may_go(const struct batch *b, struct roots *roots, const struct digest *d,
                    const struct member_record *m)
 {
-    const struct place *p = b->place;
-
     if ((m->kind == CHILD_MANIFEST) != b->manifests || m->proved > b->before ||
-        gone_has(judge->gone, p->repo, d) || judge_is_referred(judge, p->repo, d)) {
+        gone_has(roots->judge->gone, roots->repo, d)) {
         return false;
     }
-    return b->manifests ? !judge_is_tagged(judge, p->repo, d)
-                        : !lease_held(p->run->store->leases, d);
+    return b->manifests
+               ? !roots_hold(roots, d)
+               : !judge_is_referred(roots->judge, roots->repo, d) && !lease_held(roots->leases, d);
+}
+
+static void roots_of(const struct batch *b, const struct judge *judge, struct roots *ret)
+{
+    roots_init(ret, judge, b->place->run->store->leases);
+    ret->repo = b->place->repo;
+    ret->before = b->before;
 }
 
 static bool gather(void *arg, struct slice key, struct slice value)
@@ -115,8 +122,9 @@ static bool gather(void *arg, struct slice key, struct slice value)
     if (b->full) {
         return false;
     }
+    b->roots->visited = 0;
     if (digest_from_key(slice_from(key, 8), &d) && record_get_member(value, &m) &&
-        may_go(b, &b->judge, &d, &m)) {
+        may_go(b, b->roots, &d, &m)) {
         b->all[b->n++] = (struct candidate){.digest = d, .size = m.size};
     }
     return true;
@@ -127,17 +135,20 @@ static void batch_apply(struct index_write *w, struct index_txn *t)
 {
     struct batch *b = container_of(w, struct batch, write);
     struct judge judge = {t->db, NULL};
+    struct roots roots;
 
+    roots_of(b, &judge, &roots);
     for (size_t i = 0; i < b->n; i++) {
         struct candidate *c = &b->all[i];
         struct member_record m;
 
         c->gone = index_txn_get_member(t, b->place->repo, &c->digest, &m) == INDEX_FOUND &&
-                  may_go(b, &judge, &c->digest, &m);
+                  may_go(b, &roots, &c->digest, &m);
         if (c->gone) {
             index_del_member(t, b->place->repo, &c->digest);
         }
     }
+    roots_fini(&roots);
 }
 
 /* --- bytes --------------------------------------------------------------------------------- */
@@ -195,15 +206,20 @@ static int batch_find(struct batch *b)
     struct run *run = b->place->run;
     struct record_key prefix;
     struct db_txn *db = db_read_begin(run->store->db, run->err);
+    struct judge judge = {db, run->gone};
+    struct roots roots;
 
     if (db == NULL) {
         return -1;
     }
-    b->judge = (struct judge){db, run->gone};
+    roots_of(b, &judge, &roots);
+    b->roots = &roots;
     b->n = 0;
     b->full = false;
     record_key_members(&prefix, b->place->repo);
     db_each(db, DB_MEMBERS, record_key_view(&prefix), record_key_view(&b->next), gather, b);
+    b->roots = NULL;
+    roots_fini(&roots);
     db_read_end(db);
     return 0;
 }

@@ -365,6 +365,92 @@ static void test_referrers_go_with_their_subject(void)
     store_close(s);
 }
 
+/* An index that names its own subject as a child: each of the two refers to the other. */
+static void ring(const char *index_tag, const char *image_tag, int64_t age)
+{
+    struct made index = {.repo = "stage/old", .n = INDEX, .tag = index_tag, .age = age};
+
+    index.parsed.has_subject = true;
+    index.parsed.subject = digest_of(IMAGE);
+    simple("stage/old", IMAGE, image_tag, 400 * DAY);
+    image(names(index, IMAGE, CHILD_MANIFEST));
+}
+
+static bool ring_stays(void)
+{
+    bool stays;
+
+    run();
+    stays = has("stage/old", INDEX);
+    CHECK_INT(has("stage/old", IMAGE), stays);
+    CHECK_INT(is_here(INDEX), stays);
+    CHECK_INT(is_here(IMAGE), stays);
+    CHECK_INT(is_here(IMAGE + LAYER), stays);
+    return stays;
+}
+
+static void pin_index(struct index_txn *t, void *arg)
+{
+    struct digest d = digest_of(INDEX);
+    struct blob_record b;
+
+    CHECK_INT(index_txn_get_blob(t, &d, &b), INDEX_FOUND);
+    b.pinned = *(const bool *)arg;
+    index_put_blob(t, &d, &b);
+}
+
+static void test_a_ring_holds_nothing(void)
+{
+    struct made holder = {.repo = "stage/old", .n = INDEX + 1, .tag = "latest", .age = 400 * DAY};
+    struct digest leased = digest_of(INDEX);
+    bool pinned = true;
+
+    start();
+    ring(NULL, NULL, 400 * DAY);
+    CHECK(!ring_stays());
+    ring("latest", NULL, 400 * DAY);
+    CHECK(ring_stays());
+    store_close(s);
+
+    start();
+    ring(NULL, "latest", 400 * DAY);
+    CHECK(ring_stays());
+    store_close(s);
+
+    start();
+    ring(NULL, NULL, DAY / 2);
+    CHECK(ring_stays());
+    ring(NULL, NULL, 400 * DAY);
+    image(names(holder, INDEX, CHILD_MANIFEST));
+    CHECK(ring_stays());
+    store_close(s);
+
+    start();
+    ring(NULL, NULL, 400 * DAY);
+    CHECK_INT(change(s, pin_index, &pinned, &err), 0);
+    CHECK(ring_stays());
+    pinned = false;
+    CHECK_INT(change(s, pin_index, &pinned, &err), 0);
+    CHECK(store_lease(s, &leased));
+    CHECK(ring_stays());
+    store_close(s);
+}
+
+/* Each is a child of the next and the last of the first. */
+static void test_a_long_ring(void)
+{
+    const unsigned n = 2 * BATCH + 3;
+
+    start();
+    for (unsigned i = 0; i < n; i++) {
+        image(names((struct made){.repo = "stage/old", .n = INDEX + i, .age = 400 * DAY},
+                    INDEX + (i + 1) % n, CHILD_MANIFEST));
+    }
+    CHECK_INT(run().manifests, n);
+    CHECK(!is_here(INDEX) && !is_here(INDEX + n - 1));
+    store_close(s);
+}
+
 struct edge {
     struct digest parent;
     struct digest child;
@@ -675,6 +761,8 @@ int main(void)
     test_tags_by_age();
     test_an_index_and_its_children();
     test_referrers_go_with_their_subject();
+    test_a_ring_holds_nothing();
+    test_a_long_ring();
     test_edges();
     test_a_push_keeps_it();
     test_leftovers();
