@@ -57,6 +57,8 @@
     X(retain_manifests, "manifests that retention removed from a repository")                      \
     X(retain_blobs, "blobs that retention removed from a repository")                              \
     X(retain_bytes, "bytes that retention freed")                                                  \
+    X(evictions, "blobs that gave way to others")                                                  \
+    X(evicted_bytes, "bytes of those blobs")                                                       \
     X(blobs_stored, "blobs taken into the store")                                                  \
     X(bytes_stored, "bytes of those blobs")                                                        \
     X(store_errors, "writes, reads or syncs of the store that failed")                             \

@@ -26,6 +26,7 @@
     X(bad_digest, 60000, "an (upstream, digest) that was wrong is refused")                        \
     X(negative, 10000, "an upstream's 404 for a tag is remembered")                                \
     X(upload_idle, 86400000, "an upload session that nobody goes on with")                         \
+    X(evict_young, 300000, "a blob that came so recently does not give way to others")             \
     X(retain_grace, 86400000, "a pushed blob that no manifest refers to")                          \
     X(retain_every, 3600000, "between two runs of retention")                                      \
     X(drain, 30000, "transfers under way after SIGTERM")                                           \

@@ -17,7 +17,7 @@ static const struct {
 
 /* Which commands take a flag. */
 #define ON(id) (1u << COMMAND_##id)
-#define ON_STORE (ON(STAGES) | ON(LS) | ON(RM) | ON(GC) | ON(LOCK))
+#define ON_STORE (ON(PIN) | ON(UNPIN) | ON(STAGES) | ON(LS) | ON(RM) | ON(GC) | ON(LOCK))
 #define ON_ALL (~0u)
 
 enum kind { KIND_TEXT, KIND_LIST, KIND_YES };

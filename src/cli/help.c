@@ -161,6 +161,17 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  --platform LIST          linux/amd64,linux/arm64 or all; default is this machine's\n"
         "  --referrers              signatures, SBOMs and attestations as well\n"
         "  --pin                    keep them when room is needed\n" STORE_HELP HELP_HELP,
+    [COMMAND_PIN] =
+        "usage: larder pin [FLAG]... IMAGE\n"
+        "\n"
+        "Keeps an image, mirrored or pushed, when room is needed: its manifests and all they "
+        "name.\n"
+        "It must be here whole: `larder warm` fetches what is missing.\n" STORE_HELP JSON_HELP
+            HELP_HELP,
+    [COMMAND_UNPIN] = "usage: larder unpin [FLAG]... IMAGE\n"
+                      "\n"
+                      "Lets an image that was pinned give way again. What it shares with another\n"
+                      "pinned image is let go as well.\n" STORE_HELP JSON_HELP HELP_HELP,
     [COMMAND_VERSION] = "usage: larder version\n"
                         "\n"
                         "Prints the version.\n"
@@ -194,6 +205,8 @@ static const char GENERAL_HELP[] =
     "  export    write images to a file that can be carried\n"
     "  inventory write which blobs are here\n"
     "  warm      fetch images before they are asked for\n"
+    "  pin       keep an image when room is needed\n"
+    "  unpin     let it give way again\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"

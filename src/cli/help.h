@@ -21,6 +21,8 @@
     X(EXPORT, "export", 100000)                                                                    \
     X(INVENTORY, "inventory", 0)                                                                   \
     X(WARM, "warm", 200000)                                                                        \
+    X(PIN, "pin", 1)                                                                               \
+    X(UNPIN, "unpin", 1)                                                                           \
     X(VERSION, "version", 0)                                                                       \
     X(HELP, "help", 1)
 

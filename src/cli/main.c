@@ -34,6 +34,7 @@ static const struct {
     {"lock", lock_run},     {"import", import_run},
     {"export", export_run}, {"inventory", inventory_run},
     {"stats", stats_run},   {"warm", warm_run},
+    {"pin", pin_run},       {"unpin", unpin_run},
     {"verify", verify_run}, {"version", version_run},
     {"help", help_run},
 };

@@ -16,6 +16,7 @@ static void rules_make(const struct config *config, struct open_rules *ret)
             .untagged_after_s = h->untagged_after_s,
             .protect = (const char *const *)h->protect,
             .n_protect = h->n_protect,
+            .gives_way = h->is_cache,
         };
     }
     ret->retain = (struct retain_rules){ret->list, config->n_hosted};
@@ -37,6 +38,7 @@ struct store *open_store(const struct config *config, struct pool *disk, struct 
         .min_free = config->min_free,
         .min_free_percent = config->min_free_percent,
         .retain = &rules->retain,
+        .keep_all = config->cache.offline,
         .disk = disk,
     };
 

@@ -315,6 +315,40 @@ uint64_t budget_max(struct budget *b)
     return max < room ? max : room;
 }
 
+uint64_t budget_lack(struct budget *b, uint64_t size, uint64_t backed)
+{
+    uint64_t lack;
+    uint64_t held;
+    uint64_t max;
+    uint64_t floor;
+
+    pthread_mutex_lock(&b->lock);
+    refresh(b, true);
+    held = blobs(b) + b->parked + b->reserved;
+    max = max_now(b);
+    floor = minus(free_now(b), min_free_now(b));
+    lack = minus(held + size, max);
+    if (minus(size, backed) > floor && minus(size, backed) - floor > lack) {
+        lack = minus(size, backed) - floor;
+    }
+    if (size > max || lack > held) {
+        lack = UINT64_MAX;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return lack;
+}
+
+uint64_t budget_excess(struct budget *b, unsigned of_max)
+{
+    uint64_t max = budget_max(b);
+    uint64_t held;
+
+    pthread_mutex_lock(&b->lock);
+    held = blobs(b) + b->parked + b->reserved;
+    pthread_mutex_unlock(&b->lock);
+    return minus(held, percent(max, of_max));
+}
+
 struct record_totals budget_totals(struct budget *b)
 {
     struct record_totals t;

@@ -57,6 +57,12 @@ bool budget_is_owed(struct budget *b);
 void budget_park(struct budget *b, const struct digest *d, uint64_t bytes);
 uint64_t budget_unpark(struct budget *b, const struct digest *d);
 
+/* How many bytes must go before `size` more fit, of which `backed` are on the disk already; 0: they
+ * do, UINT64_MAX: they never will. */
+uint64_t budget_lack(struct budget *b, uint64_t size, uint64_t backed);
+/* Bytes above so many percent of budget_max(). */
+uint64_t budget_excess(struct budget *b, unsigned percent);
+
 uint64_t budget_held(struct budget *b);
 uint64_t budget_max(struct budget *b);
 struct record_totals budget_totals(struct budget *b);

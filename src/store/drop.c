@@ -22,6 +22,7 @@ struct drop_one {
 struct drop {
     struct index_write write;
     struct store *store;
+    bool mirrored; /* drop_mirrored() */
     struct drop_one all[DROP_MAX];
     size_t n;
 };
@@ -112,6 +113,11 @@ static void del_edges(struct db_txn *db, const struct digest *d)
 
 /* --- the change ---------------------------------------------------------------------------- */
 
+static bool is_held(const struct drop *drop, const struct judge *judge, const struct digest *d)
+{
+    return drop->mirrored ? judge_is_hosted(judge, d) : judge_is_held(judge, d);
+}
+
 static void drop_apply(struct index_write *w, struct index_txn *t)
 {
     struct drop *drop = container_of(w, struct drop, write);
@@ -123,7 +129,7 @@ static void drop_apply(struct index_write *w, struct index_txn *t)
 
         one->gone = one->shut && index_txn_get_blob(t, &one->digest, &b) == INDEX_FOUND &&
                     !b.pinned && !lease_held(drop->store->leases, &one->digest) &&
-                    !judge_is_held(&judge, &one->digest);
+                    !is_held(drop, &judge, &one->digest);
         if (one->gone) {
             one->size = b.size;
             index_del_blob(t, &one->digest);
@@ -143,14 +149,14 @@ static void unlink_one(struct store *s, const struct drop_one *one)
     }
 }
 
-int drop_bytes(struct store *s, const struct digest *d, size_t n,
-               void (*f)(void *arg, const struct digest *d, uint64_t size), void *arg,
-               struct err *err)
+/* Frees `drop`. */
+static int drop_run(struct drop *drop, const struct digest *d, size_t n,
+                    void (*f)(void *arg, const struct digest *d, uint64_t size), void *arg,
+                    struct err *err)
 {
-    struct drop *drop = xnew(struct drop);
+    struct store *s = drop->store;
     int rc;
 
-    drop->store = s;
     drop->write.apply = drop_apply;
     drop->n = n;
     for (size_t i = 0; i < n; i++) {
@@ -173,4 +179,25 @@ int drop_bytes(struct store *s, const struct digest *d, size_t n,
     }
     free(drop);
     return rc;
+}
+
+int drop_bytes(struct store *s, const struct digest *d, size_t n,
+               void (*f)(void *arg, const struct digest *d, uint64_t size), void *arg,
+               struct err *err)
+{
+    struct drop *drop = xnew(struct drop);
+
+    drop->store = s;
+    return drop_run(drop, d, n, f, arg, err);
+}
+
+int drop_mirrored(struct store *s, const struct digest *d, size_t n,
+                  void (*f)(void *arg, const struct digest *d, uint64_t size), void *arg,
+                  struct err *err)
+{
+    struct drop *drop = xnew(struct drop);
+
+    drop->store = s;
+    drop->mirrored = true;
+    return drop_run(drop, d, n, f, arg, err);
 }

@@ -16,4 +16,10 @@ int drop_bytes(struct store *s, const struct digest *d, size_t n,
                void (*f)(void *arg, const struct digest *d, uint64_t size), void *arg,
                struct err *err) MUST_CHECK;
 
+/* The same for those that can be fetched again: none of Larder's own repositories holds them. They
+ * stay members of those that are mirrored. */
+int drop_mirrored(struct store *s, const struct digest *d, size_t n,
+                  void (*f)(void *arg, const struct digest *d, uint64_t size), void *arg,
+                  struct err *err) MUST_CHECK;
+
 #endif

@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "store/claim.h"
+#include "store/evict.h"
 #include "store/gate.h"
 #include "store/inner.h"
 
@@ -132,12 +133,19 @@ static int allocate(struct ingest *in, struct err *err)
     return ingest_error(in, errno, "allocating", err);
 }
 
+/* Others give way where there is none. */
+static bool take_room(struct store *s, uint64_t size, uint64_t backed)
+{
+    return budget_reserve(s->budget, size, backed) ||
+           (evict_make_room(s, size, backed) && budget_reserve(s->budget, size, backed));
+}
+
 static int reserve(struct ingest *in, uint64_t size, struct err *err)
 {
     uint64_t want = size == UINT64_MAX ? in->resumed : size;
     char text[DIGEST_TEXT_MAX];
 
-    if (!budget_reserve(in->store->budget, want, in->resumed)) {
+    if (!take_room(in->store, want, in->resumed)) {
         return err_set(err, ERR_NO_SPACE,
                        "%s: no room for %s of %" PRIu64 " bytes (cache.max_size, cache.min_free)",
                        in->store->dir, ingest_text(in, text), want);
@@ -217,7 +225,7 @@ static int grow(struct ingest *in, uint64_t end, struct err *err)
     char text[DIGEST_TEXT_MAX];
 
     while (end > in->reserved + atomic_load(&in->grown)) {
-        if (!budget_reserve(in->store->budget, GROW, 0)) {
+        if (!take_room(in->store, GROW, 0)) {
             return err_set(err, ERR_NO_SPACE,
                            "%s: no room for more than %" PRIu64
                            " bytes of %s (cache.max_size, cache.min_free)",

@@ -22,6 +22,7 @@ struct uploads;
 struct gate;
 struct leases;
 struct retain;
+struct evict;
 
 /* Work in the background on the disk pool, one run at a time. Owner: whoever embeds it. */
 struct store_job {
@@ -61,6 +62,7 @@ struct store {
     struct gate *gate;
     struct leases *leases;
     struct retain *retain;
+    struct evict *evict;
     struct recover recover;
     struct record_totals totals; /* what the index holds; of the thread that writes it */
     int64_t pull_time;           /* key of the last line of that table; likewise */

@@ -1,6 +1,7 @@
 /* store/job.c - the work of a store behind it: what is due and what is under way. */
 #include "store/adopt.h"
 #include "store/backup.h"
+#include "store/evict.h"
 #include "store/inner.h"
 #include "store/retain.h"
 #include "store/sweep.h"
@@ -72,5 +73,6 @@ uint64_t store_tick(struct store *s, uint64_t now)
     }
     return least(least(least(sync_tick(s->sync, now), backup_tick(s->backup, now)),
                        least(adopt_tick(s->adopt, now), sweep_tick(s->sweep, now))),
-                 least(uploads_tick(s->uploads, now), retain_tick(s->retain, now)));
+                 least(uploads_tick(s->uploads, now),
+                       least(retain_tick(s->retain, now), evict_tick(s->evict, now))));
 }

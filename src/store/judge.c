@@ -165,3 +165,33 @@ bool judge_is_held(const struct judge *j, const struct digest *d)
     db_each(j->db, DB_HOLDERS, record_key_view(&prefix), SLICE_NULL, one_holder, &q);
     return q.yes;
 }
+
+static bool one_hosted(void *arg, struct slice key, struct slice value)
+{
+    struct question *q = arg;
+    char name[REPO_NAME_MAX + 1];
+    struct record_key by_id;
+    enum repo_kind kind;
+    struct slice record;
+    uint64_t repo;
+    uint64_t id;
+
+    (void)value;
+    if (!record_repo_of_holder(key, &repo)) {
+        return true;
+    }
+    record_key_repo_id(&by_id, repo);
+    q->yes = db_get(q->judge->db, DB_REPOS, record_key_view(&by_id), &record) == DB_FOUND &&
+             record_get_repo(record, &id, &kind, name) && kind == REPO_HOSTED;
+    return !q->yes;
+}
+
+bool judge_is_hosted(const struct judge *j, const struct digest *d)
+{
+    struct question q = {.judge = j, .digest = d};
+    struct record_key prefix;
+
+    record_key_digest(&prefix, d);
+    db_each(j->db, DB_HOLDERS, record_key_view(&prefix), SLICE_NULL, one_hosted, &q);
+    return q.yes;
+}

@@ -33,4 +33,7 @@ bool judge_is_referred(const struct judge *j, uint64_t repo, const struct digest
 /* By any repository, mirrored ones among them. */
 bool judge_is_held(const struct judge *j, const struct digest *d);
 
+/* By one of Larder's own. */
+bool judge_is_hosted(const struct judge *j, const struct digest *d);
+
 #endif

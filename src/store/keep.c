@@ -22,7 +22,7 @@ bool keep_pattern_valid(const char *pattern)
     return n > 0 && n <= TAG_MAX_LEN;
 }
 
-static bool is_protected(const struct retain_rule *rule, const char *tag)
+bool keep_protected(const struct retain_rule *rule, const char *tag)
 {
     for (size_t i = 0; i < rule->n_protect; i++) {
         if (pattern_match(slice_str(rule->protect[i]), slice_str(tag))) {
@@ -60,7 +60,7 @@ size_t keep_judge(const struct retain_rule *rule, int64_t now, struct keep_tag *
     size_t stay;
 
     for (size_t i = 0; i < n; i++) {
-        tags[i].why = is_protected(rule, tags[i].name) ? NULL : "keep_tags";
+        tags[i].why = keep_protected(rule, tags[i].name) ? NULL : "keep_tags";
     }
     sort(tags, n);
     for (first = 0; first < n && tags[first].why == NULL; first++) {

@@ -26,6 +26,9 @@ int keep_find(struct store *s, uint64_t repo, const struct retain_rule *rule, in
  * stay. Pure. */
 size_t keep_judge(const struct retain_rule *rule, int64_t now, struct keep_tag *tags, size_t n);
 
+/* Whether no rule removes the tag. */
+bool keep_protected(const struct retain_rule *rule, const char *tag);
+
 /* Whether this is a pattern of tags: characters of a tag, and '*' for any run of them. */
 bool keep_pattern_valid(const char *pattern);
 

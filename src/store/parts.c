@@ -4,6 +4,7 @@
 #include "store/adopt.h"
 #include "store/backup.h"
 #include "store/claim.h"
+#include "store/evict.h"
 #include "store/gate.h"
 #include "store/lease.h"
 #include "store/pulls.h"
@@ -26,6 +27,7 @@ void parts_make(struct store *s, const struct store_options *options)
     s->gate = gate_new();
     s->leases = leases_new();
     s->retain = retain_new(s, options->retain);
+    s->evict = evict_new(s, options->keep_all);
 }
 
 void parts_free(struct store *s)
@@ -41,6 +43,7 @@ void parts_free(struct store *s)
     gate_free(s->gate);
     leases_free(s->leases);
     retain_free(s->retain);
+    evict_free(s->evict);
 }
 
 bool store_lease(struct store *s, const struct digest *d)

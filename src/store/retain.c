@@ -461,6 +461,133 @@ static int run_leftovers(struct run *run)
 
 /* --- runs ---------------------------------------------------------------------------------- */
 
+/* --- giving way ---------------------------------------------------------------------------- */
+
+/* The tag that goes next. */
+struct oldest {
+    const struct retain_rule *rule; /* of the repository that is looked at */
+    uint64_t at;                    /* its id */
+    bool found;
+    uint64_t repo;
+    int64_t used;
+    struct digest digest;
+    char tag[TAG_MAX_LEN + 1];
+};
+
+static bool older_tag(void *arg, const char *reference, const struct tag_record *t)
+{
+    struct oldest *o = arg;
+
+    if ((!o->found || t->checked < o->used) && !keep_protected(o->rule, reference)) {
+        o->found = true;
+        o->repo = o->at;
+        o->used = t->checked;
+        o->digest = t->digest;
+        snprintf(o->tag, sizeof(o->tag), "%s", reference);
+    }
+    return true;
+}
+
+/* What nothing holds in a repository that gives way; what came a moment ago may be named yet. */
+static int sweep_place(struct run *run, uint64_t repo, const char *name,
+                       const struct retain_rule *rule)
+{
+    struct place p = {run, repo, name, rule};
+    int64_t before = run->now - (int64_t)(limits.evict_young / 1000);
+    int went;
+
+    do {
+        went = pass(&p, true, before);
+    } while (went > 0);
+    return went < 0 || pass(&p, false, before) < 0 ? -1 : 0;
+}
+
+/* Goes through the repositories that give way: sweeps each, and finds the oldest tag of all. */
+static int sweep_places(struct run *run, struct oldest *oldest)
+{
+    struct next_repo next = {0};
+
+    for (;;) {
+        struct index_read *r = index_read_begin(run->store);
+        const struct retain_rule *rule;
+
+        if (r == NULL) {
+            return err_set(run->err, ERR_STORE, "the index cannot be read");
+        }
+        next.found = false;
+        index_each_repo(r, REPO_HOSTED, next.name, take_repo, &next);
+        rule = next.found ? rule_of(run->rules, next.name) : NULL;
+        if (rule != NULL && rule->gives_way) {
+            oldest->rule = rule;
+            oldest->at = next.id;
+            index_each_tag(r, next.id, TAG_TAG, "", older_tag, oldest);
+        }
+        index_read_end(r);
+        if (!next.found) {
+            return 0;
+        }
+        if (rule != NULL && rule->gives_way && sweep_place(run, next.id, next.name, rule) < 0) {
+            return -1;
+        }
+    }
+}
+
+/* Takes the tag away, unless somebody came for it meanwhile. */
+struct oldest_write {
+    struct index_write write;
+    const struct oldest *oldest;
+    bool gone;
+};
+
+static void oldest_apply(struct index_write *w, struct index_txn *t)
+{
+    struct oldest_write *o = container_of(w, struct oldest_write, write);
+    const struct oldest *tag = o->oldest;
+    struct tag_record now;
+    struct member_record m;
+
+    o->gone = index_txn_get_tag(t, tag->repo, TAG_TAG, tag->tag, &now) == INDEX_FOUND &&
+              now.checked == tag->used && digest_equal(&now.digest, &tag->digest) &&
+              hosted_del_tag(t, tag->repo, tag->tag);
+    /* It does not count as new because it lost its tag just now. */
+    if (o->gone && index_txn_get_member(t, tag->repo, &tag->digest, &m) == INDEX_FOUND) {
+        m.proved = 0;
+        index_put_member(t, tag->repo, &tag->digest, &m);
+    }
+}
+
+static int drop_oldest(struct run *run, const struct oldest *oldest)
+{
+    struct oldest_write w = {.write = {.apply = oldest_apply}, .oldest = oldest};
+
+    if (writer_wait(run->store, &w.write, run->err) < 0) {
+        return -1;
+    }
+    run->sum.tags += w.gone ? 1 : 0;
+    return 0;
+}
+
+static int give_way(struct run *run)
+{
+    struct oldest oldest = {0};
+
+    if (sweep_places(run, &oldest) < 0) {
+        return -1;
+    }
+    if (run->sum.bytes > 0 || !oldest.found) {
+        return 0;
+    }
+    return drop_oldest(run, &oldest) < 0 || sweep_places(run, &oldest) < 0 ? -1 : 0;
+}
+
+static void count_run(const struct run *run)
+{
+    count_add(retain_tags, (int64_t)run->sum.tags);
+    count_add(retain_manifests, (int64_t)run->sum.manifests);
+    count_add(retain_blobs, (int64_t)run->sum.blobs);
+    count_add(retain_bytes, (int64_t)run->sum.bytes);
+}
+
 static const struct retain_rules NO_RULES;
 
 int retain_run(struct store *s, bool dry, void (*f)(void *arg, const struct retain_gone *gone),
@@ -483,11 +610,32 @@ int retain_run(struct store *s, bool dry, void (*f)(void *arg, const struct reta
     gone_free(run.gone);
     *ret = run.sum;
     if (!dry) {
-        count_add(retain_tags, (int64_t)run.sum.tags);
-        count_add(retain_manifests, (int64_t)run.sum.manifests);
-        count_add(retain_blobs, (int64_t)run.sum.blobs);
-        count_add(retain_bytes, (int64_t)run.sum.bytes);
+        count_run(&run);
     }
+    return rc;
+}
+
+int retain_give_way(struct store *s, uint64_t *ret_bytes, struct err *err)
+{
+    struct run run = {
+        .store = s,
+        .rules = s->retain->rules == NULL ? &NO_RULES : s->retain->rules,
+        .now = clock_wall_s(),
+        .err = err,
+    };
+    int rc;
+
+    /* Several tags may hold the same bytes: go on until something is freed, or no tag is left. */
+    pthread_mutex_lock(&s->retain->lock);
+    for (uint64_t tags = UINT64_MAX; (rc = give_way(&run)) == 0 && run.sum.bytes == 0;) {
+        if (tags == run.sum.tags) {
+            break;
+        }
+        tags = run.sum.tags;
+    }
+    pthread_mutex_unlock(&s->retain->lock);
+    count_run(&run);
+    *ret_bytes = run.sum.bytes;
     return rc;
 }
 

@@ -18,6 +18,7 @@ struct retain_rule {
     int64_t untagged_after_s; /* since a manifest without tag had one or was asked for; 0: never */
     const char *const *protect; /* tags that neither rule removes: patterns with '*' */
     size_t n_protect;
+    bool gives_way; /* class `cache`: goes when there is no room */
 };
 
 /* Owner: the caller; borrowed for as long as the store is open. Runs come every
@@ -58,6 +59,11 @@ int retain_run(struct store *s, bool dry, void (*f)(void *arg, const struct reta
                void *arg, struct retain_sum *ret, struct err *err) MUST_CHECK;
 
 struct retain;
+
+/* Where there is no room: of the repositories that give way, what no tag holds goes, and where that
+ * is nothing, the tag that was pushed or pulled longest ago with what it alone held. *ret_bytes:
+ * what was freed; 0: nothing is left that could go. Blocks, as retain_run() does. -1: ERR_STORE. */
+int retain_give_way(struct store *s, uint64_t *ret_bytes, struct err *err) MUST_CHECK;
 
 /* For the store. `rules` NULL: only runs that are asked for. */
 struct retain *retain_new(struct store *s, const struct retain_rules *rules);

@@ -21,6 +21,7 @@ struct store_options {
     uint64_t min_free;
     unsigned min_free_percent;         /* of the same; 0: min_free counts */
     const struct retain_rules *retain; /* NULL: nothing goes by itself; outlives the store */
+    bool keep_all;                     /* nothing gives way: it could not be fetched again */
     struct pool *disk; /* where blocking work goes; not freed before store_quiesce() */
 };
 
