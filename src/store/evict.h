@@ -2,7 +2,7 @@
  * store/evict.h - which blobs give way when there is no room (cache.max_size, cache.min_free).
  *
  * Mirrored blobs can be fetched again, so they go, by a score of age, size and uses that is looked
- * at for a few blobs drawn at random: no list is kept, and nothing is to be rebuilt after a restart.
+ * at for a few blobs drawn at random: no list is kept, and nothing is to be rebuilt after a start.
  * Spared are: what is pinned or leased, what one of Larder's own repositories has, what came less
  * than limits.evict_young ago, and manifests and configurations while they are few. Then hosted
  * repositories of class `cache` give way (store/retain.h).
