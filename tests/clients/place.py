@@ -7,6 +7,7 @@ that the tests may write, so each client reads its configuration where a user wo
 import contextlib
 import ctypes
 import os
+import re
 import select
 import signal
 import socket
@@ -153,6 +154,28 @@ class Place:
     def outside(self):
         """What is started meanwhile runs on the machine itself, for what needs its network."""
         self.go("outside")
+        try:
+            yield
+        finally:
+            self.go("inside")
+
+    def gap(self):
+        """A network of its own beside that of the place, with loopback and no way out, which lasts
+        as long as the place; its name is for within()."""
+        name = f"gap{len(self.started)}"
+        made = self.start(["unshare", "--net", "sh", "-c",
+                           "ip link set lo up && echo up $$ && exec sleep infinity"],
+                          os.path.join(self.folder, name + ".log"))
+        # The number is that of the place's own processes, whose /proc is seen here.
+        pid = made.ready(lambda: re.match(r"up (\d+)\n", made.said()))[1]
+        self.spaces[name] = {CLONE_NEWNET: os.open(f"/proc/{pid}/ns/net",
+                                                   os.O_RDONLY | os.O_CLOEXEC)}
+        return name
+
+    @contextlib.contextmanager
+    def within(self, name):
+        """What is started meanwhile is in that network."""
+        self.go(name)
         try:
             yield
         finally:

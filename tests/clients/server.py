@@ -36,16 +36,22 @@ class ControlConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-class Larder:
-    """A server with an empty store before the upstreams that are given."""
+def kept_env():
+    return {name: os.environ[name] for name in KEPT_ENV if name in os.environ}
 
-    def __init__(self, place, folder, upstreams, *options):
+
+class Larder:
+    """A server with an empty store, or that of its folder, before the upstreams that are given. The
+    words of `before` come before its command."""
+
+    def __init__(self, place, folder, upstreams, *options, before=(), env=()):
         self.data = os.path.join(folder, "data")
         command = [PROGRAM, "serve", "--listen", ADDRESS, "--data", self.data]
         for upstream in upstreams:
             command += ["--upstream", f"{upstream.name}={upstream.url()}"]
-        env = {name: os.environ[name] for name in KEPT_ENV if name in os.environ}
-        self.process = place.start(command + list(options), os.path.join(folder, "larder.log"), env)
+        self.process = place.start([*before, *command, *options],
+                                   os.path.join(folder, "larder.log"),
+                                   {**kept_env(), **dict(env)})
         self.process.ready(lambda: f"listening on http://{ADDRESS}" in self.process.said())
 
     def stop(self):
