@@ -190,9 +190,13 @@ static int drop_repeated(struct imageset *s, struct err *e)
 
 int imageset_sort(struct imageset *s, struct err *e)
 {
-    bool *dropped = xcalloc(s->n + 1, sizeof(*dropped));
+    bool *dropped;
     size_t kept = 0;
 
+    if (s->n == 0) {
+        return 0;
+    }
+    dropped = xcalloc(s->n, sizeof(*dropped));
     qsort_r(s->at, s->n, sizeof(*s->at), order_of_rows, s);
     for (size_t from = 0, to; from < s->n; from = to) {
         for (to = from + 1; to < s->n && same_name(s, from, to); to++) {

@@ -6,7 +6,8 @@
  *     stands-on DIGEST                            of the inventory or list that a delta was made
  *                                                 against
  *     image NAME TAG DIGEST SIZE MEDIATYPE        NAME with its registry; TAG "-": none
- *     needs DIGEST SIZE                           a blob of these images that the bundle leaves out
+ *     needs DIGEST SIZE                           a blob of these images that is left out; a
+ *                                                 manifest stands for its own blobs
  *     blob DIGEST SIZE                            a blob of the bundle
  *
  * Lines in this order, those of a kind sorted, none twice: the same content gives the same bytes.

@@ -79,9 +79,7 @@ static void summary(struct export *x)
         buf_printf(&out, ", %llu of them there already", (unsigned long long)x->kept);
     }
     if (x->base.stands_on.alg != 0) {
-        buf_str(&out, ", without ");
-        count_blobs(&out, &x->needs);
-        buf_str(&out, " that the other side has");
+        buf_str(&out, ", without what the other side has");
     }
     if (x->left_out > 0) {
         buf_str(&out, "; left out: ");
@@ -209,6 +207,7 @@ static void export_close(struct export *x)
     spool_fini(&x->docker);
     blobset_fini(&x->blobs);
     blobset_fini(&x->needs);
+    blobset_fini(&x->implied);
     imageset_fini(&x->images);
     buf_free(&x->signature);
     if (x->data >= 0) {
@@ -229,8 +228,7 @@ static int export_all(struct export *x, uint64_t part, struct err *err)
         imageset_sort(&x->images, err) < 0) {
         return -1;
     }
-    blobset_sort(&x->blobs);
-    blobset_sort(&x->needs);
+    export_base_apply(x);
     if (export_texts(x, err) < 0) {
         return -1;
     }

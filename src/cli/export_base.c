@@ -176,6 +176,25 @@ bool export_base_has(const struct export_base *b, const struct digest *d)
            (list_has_blob(&b->list, d, &size) || list_needs_blob(&b->list, d, &size));
 }
 
+void export_base_apply(struct export *x)
+{
+    struct blobset all = x->blobs;
+
+    x->blobs = (struct blobset){0};
+    blobset_sort(&all);
+    blobset_sort(&x->implied);
+    for (size_t i = 0; i < blobset_count(&all); i++) {
+        struct digest d;
+        uint64_t size;
+
+        blobset_get(&all, i, &d, &size);
+        blobset_add(blobset_has(&x->implied, &d) ? &x->needs : &x->blobs, &d, size);
+    }
+    blobset_fini(&all);
+    blobset_sort(&x->blobs);
+    blobset_sort(&x->needs);
+}
+
 void export_base_fini(struct export_base *b)
 {
     if (b->mapped.len > 0) {

@@ -455,6 +455,39 @@ static void blob_take(struct export *x, const struct digest *d, uint64_t size)
     blobset_add(export_base_has(&x->base, d) ? &x->needs : &x->blobs, d, size);
 }
 
+/* Whether the other side has the manifest and all its blobs: then the manifest stands for them, as
+ * nobody gives an image a name without. A list names only images that are whole. */
+static bool is_covered(const struct gather *g, size_t node)
+{
+    const struct export_base *base = &g->x->base;
+    bool covered = export_base_has(base, &g->nodes[node].digest);
+
+    for (size_t i = 0; i < g->n_parts && covered && !base->has_list; i++) {
+        covered = g->parts[i].node != node || export_base_has(base, &g->parts[i].digest);
+    }
+    return covered;
+}
+
+static void parts_take(struct gather *g)
+{
+    struct export *x = g->x;
+    bool *covered = xcalloc(g->n_nodes, sizeof(*covered));
+
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        covered[i] = !g->nodes[i].is_index && is_covered(g, i);
+    }
+    for (size_t i = 0; i < g->n_parts; i++) {
+        const struct part *p = &g->parts[i];
+
+        if (covered[p->node]) {
+            blobset_add(&x->implied, &p->digest, p->size);
+        } else if (!g->nodes[p->node].dropped) {
+            blob_take(x, &p->digest, p->size);
+        }
+    }
+    free(covered);
+}
+
 static void image_take(struct gather *g, const struct node *n, const char *tag, bool root)
 {
     struct imageset_image *i = xnew(struct imageset_image);
@@ -487,11 +520,7 @@ static void take(struct gather *g)
             image_take(g, n, n->tag, false);
         }
     }
-    for (size_t i = 0; i < g->n_parts; i++) {
-        if (!g->nodes[g->parts[i].node].dropped) {
-            blob_take(g->x, &g->parts[i].digest, g->parts[i].size);
-        }
-    }
+    parts_take(g);
 }
 
 static int root_read(struct gather *g, struct err *err)

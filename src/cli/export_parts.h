@@ -61,8 +61,9 @@ struct export
     struct ed25519 *key; /* --sign, or NULL */
     struct export_base base;
     struct imageset images;
-    struct blobset blobs; /* of the bundle */
-    struct blobset needs; /* what their images need besides */
+    struct blobset blobs;   /* of the bundle */
+    struct blobset needs;   /* what their images need besides */
+    struct blobset implied; /* what the other side has, by manifests among those */
     struct spool list;
     struct spool index;
     struct spool docker;
@@ -136,6 +137,8 @@ int export_image(struct export *x, const struct export_wanted *w, struct err *er
 
 int export_base_open(struct export *x, struct err *err) MUST_CHECK;
 bool export_base_has(const struct export_base *b, const struct digest *d);
+/* Sorts the sets, and leaves out of the bundle what is implied. */
+void export_base_apply(struct export *x);
 void export_base_fini(struct export_base *b);
 
 /* --- export_texts.c ------------------------------------------------------------------------ */

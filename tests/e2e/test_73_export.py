@@ -376,18 +376,25 @@ def test_delta(cache, larder, registry, tmp_path):
                              (["--since", tmp_path / "base"], listed)):
         delta = to_file(cache, tmp_path / "delta", *words, "debian:12", "stage/app:dev")
         assert set(delta.blobs) == {new.digest, new.layers[1]}
-        assert set(delta.needs) == {*blobs_of(cache.debian), new.config}
+        assert set(delta.needs) == {cache.debian.digest, cache.debian.layers[0], new.config}
         assert delta.stands_on == [digest_of(stands_on)]
         assert set(delta.images) == {(DEBIAN, "12"), ("stage/app", "dev")}
         assert delta.names == {"stage/app:dev": new.digest} and delta.docker == []
         assert os.path.getsize(tmp_path / "delta") < 5000 + len(new.body) + 64 * 1024
-        assert "2 blobs" in delta.said and "without 4 blobs" in delta.said
+        assert delta.said == "larder: 2 images, 2 blobs (5.6 kB), without what the other side has\n"
     good(export(cache, "-o", tmp_path / "p", "--split", "64KiB", "debian:12", "stage/app:dev"))
     third = to_file(cache, tmp_path / "third", "--since", tmp_path / "p.000", "stage/app:dev")
     assert third.blobs == {}
     fourth = to_file(cache, tmp_path / "fourth", "--since", tmp_path / "delta", "debian:12")
-    assert fourth.blobs == {} and set(fourth.needs) == blobs_of(cache.debian)
+    assert fourth.blobs == {} and set(fourth.needs) == {cache.debian.digest}
+    newer = put_image(cache, "x", [cache.layer, noise(700, 4)], "stage/other")
+    fifth = to_file(cache, tmp_path / "fifth", "--since", tmp_path / "fourth", "debian:12",
+                    "stage/other:x")
+    assert set(fifth.blobs) == {newer.digest, newer.config, newer.layers[1]}
+    assert set(fifth.needs) == {cache.debian.digest, cache.debian.layers[0]}
     assert run(far, "import", "--replace", str(tmp_path / "delta")).returncode == 0
+    assert run(far, "import", str(tmp_path / "fifth")).returncode == 0
+    assert far.get("/v2/stage/other/blobs/" + cache.debian.layers[0]).complete
     assert far.get("/v2/stage/app/manifests/dev").status == 200
 
 
