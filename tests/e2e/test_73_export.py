@@ -338,6 +338,33 @@ def test_referrers(larder, tmp_path):
     assert set(again.blobs) == blobs_of(img, signature)
 
 
+def test_all_of_it_comes_back(larder, registry, tmp_path):
+    """A sparse index, signatures by tag, artifacts by subject, images by digest: an import of the
+    bundle and an export of that give the same bundle."""
+    lar = larder(upstreams={"docker.io": registry.url})
+    made = add_index(registry, "library/x", "1", "linux/arm64/v8", "linux/s390x")
+    assert lar.get("/v2/x/manifests/1").complete
+    pull(lar, made.children[0], "library/x", made.children[0].digest)
+    img = put_image(lar, "1", [b"layer"])
+    put_blob(lar, b"{}")
+    sbom = image_body(config=EMPTY, layers=[EMPTY], artifactType="application/spdx+json",
+                      subject=descriptor(img.body, MANIFEST))
+    put_manifest(lar, digest_of(sbom), sbom)
+    put_image(lar, img.digest.replace(":", "-") + ".sig", [b"signature"], config=b"[]")
+    alone = put_image(lar, None, [b"by digest"], "stage/alone")
+    words = ["--referrers", "x:1", "stage/app:1", "stage/alone@" + alone.digest]
+    first = to_file(lar, tmp_path / "a", *words)
+    far = larder(upstreams={"docker.io": "http://127.0.0.1:1"}, args=["--offline"])
+    result = run(far, "import", str(tmp_path / "a"))
+    assert result.returncode == 0, result
+    assert far.get("/v2/x/manifests/1").body == made.body
+    assert [one["digest"] for one in far.get(
+        f"/v2/stage/app/referrers/{img.digest}").json()["manifests"]] == [digest_of(sbom)]
+    again = to_file(far, tmp_path / "b", *words)
+    assert again.files == first.files and len(first.images) == 5
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_split(cache, tmp_path):
     """Parts that are the file when put together; a smaller one leaves no parts of it."""
     good(export(cache, "-o", tmp_path / "a", "debian:12"))
