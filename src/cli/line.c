@@ -23,6 +23,8 @@ struct line {
     int fd; /* -1: to be connected anew */
     enum http_method asked;
     bool keep_alive;
+    bool used; /* something was asked on this connection */
+    bool kept; /* … before the request under way */
     enum http_framing framing;
     uint64_t left; /* of HTTP_BODY_LENGTH */
     struct http_chunked chunked;
@@ -37,6 +39,7 @@ static void line_close(struct line *l)
         close(l->fd);
     }
     l->fd = -1;
+    l->used = false;
     l->framing = HTTP_BODY_NONE;
 }
 
@@ -115,10 +118,12 @@ int line_begin(struct line *l, const struct line_request *r, struct err *err)
     if (l->fd >= 0 && (!l->keep_alive || line_ended(l))) {
         line_close(l);
     }
+    l->kept = l->fd >= 0 && l->used;
     if (l->fd < 0 && line_connect(l, err) < 0) {
         return -1;
     }
     l->asked = r->method;
+    l->used = true;
     l->keep_alive = false; /* until an answer says so */
     l->from = 0;
     l->to = 0;
@@ -342,14 +347,30 @@ int line_refused(struct line *l, const struct http_head *head, struct err *err)
     return err_set(err, err_of_answer(status, code), "%s", text);
 }
 
+static int ask_once(struct line *l, const struct line_request *r, struct slice body,
+                    struct http_head *ret, struct err *err)
+{
+    return line_begin(l, r, err) < 0 ||
+                   (body.len > 0 && line_write(l, body.p, body.len, err) < 0) ||
+                   line_answer(l, ret, err) < 0
+               ? -1
+               : 0;
+}
+
+/* An idle connection may end just as it is used again; what changes nothing is asked once more. */
+static bool may_ask_again(const struct line *l, const struct line_request *r)
+{
+    return l->kept && l->to == 0 && (r->method == HTTP_GET || r->method == HTTP_HEAD);
+}
+
 int line_ask(struct line *l, const struct line_request *r, struct slice body, struct buf *out,
              struct http_head *ret_head, struct err *err)
 {
     _cleanup_free_ struct http_head *own = ret_head == NULL ? xnew(struct http_head) : NULL;
     struct http_head *head = ret_head == NULL ? own : ret_head;
 
-    if (line_begin(l, r, err) < 0 || (body.len > 0 && line_write(l, body.p, body.len, err) < 0) ||
-        line_answer(l, head, err) < 0) {
+    if (ask_once(l, r, body, head, err) < 0 &&
+        (!may_ask_again(l, r) || ask_once(l, r, body, head, err) < 0)) {
         return -1;
     }
     if (head->status < 200 || head->status > 299) {

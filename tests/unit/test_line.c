@@ -193,6 +193,34 @@ static void test_again(void)
     end(l);
 }
 
+/* The server ends an idle connection while the next question is on its way. */
+static void test_crossed(void)
+{
+    static const char *const FIRST[] = {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "",
+                                        NULL};
+    static const char *const SECOND[] = {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain", "",
+                                         NULL};
+    static const char *const THIRD[] = {"", NULL};
+    static const char *const *const ALL[] = {FIRST, SECOND, THIRD, NULL};
+    struct line_request post = {.method = HTTP_POST, .target = "/-/place"};
+    struct line *l = begin(ALL);
+    struct err err = {0};
+    struct buf out;
+
+    CHECK(ask(l, &out, &err) == 0);
+    CHECK_STR(out.p, "hello");
+    buf_free(&out);
+    CHECK(ask(l, &out, &err) == 0);
+    CHECK_STR(out.p, "again");
+    buf_free(&out);
+    /* What may have been done is not asked for twice, nor what fails on a connection of its own. */
+    CHECK(line_ask(l, &post, SLICE_NULL, &out, NULL, &err) == -1);
+    CHECK(ask(l, &out, &err) == -1);
+    buf_free(&out);
+    end(l);
+    CHECK_INT((int)n_asked, 5);
+}
+
 /* The server does not want the body, says why and leaves. */
 static void test_refused_body(void)
 {
@@ -235,6 +263,7 @@ int main(void)
     test_answers();
     test_errors();
     test_again();
+    test_crossed();
     test_refused_body();
     test_nobody();
     rmdir(data);
