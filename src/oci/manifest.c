@@ -81,6 +81,13 @@ int manifest_scan(struct slice body, struct err *e)
 
 /* --- members --- */
 
+static bool has(const json_t *root, const char *name)
+{
+    const json_t *j = json_object_get(root, name);
+
+    return j != NULL && !json_is_null(j);
+}
+
 /* A string member, or an empty slice. Borrows. */
 static struct slice string_member(const json_t *object, const char *name)
 {
@@ -122,6 +129,20 @@ static uint64_t size_member(const json_t *object)
                                                             : DESCRIPTOR_SIZE_UNKNOWN;
 }
 
+/* What no member of a descriptor may be, and an upstream's may be all the same: others would read
+ * it in another way, or not at all. */
+static void check_descriptor(struct manifest *m, const json_t *j)
+{
+    const json_t *size = json_object_get(j, "size");
+
+    if (has(j, "mediaType") && !json_is_string(json_object_get(j, "mediaType"))) {
+        m->fault = "the mediaType of a descriptor is no string";
+    }
+    if (has(j, "size") && (!json_is_integer(size) || json_integer_value(size) < 0)) {
+        m->fault = "the size of a descriptor is no number of bytes";
+    }
+}
+
 static int add_child(struct manifest *m, const json_t *j, enum child_kind kind, struct err *e)
 {
     struct descriptor d = {.kind = kind};
@@ -130,6 +151,7 @@ static int add_child(struct manifest *m, const json_t *j, enum child_kind kind, 
     if (!json_is_object(j)) {
         return err_set(e, ERR_MANIFEST_INVALID, "an entry of the manifest is no descriptor");
     }
+    check_descriptor(m, j);
     switch (digest_member(j, &d.digest)) {
     case DIGEST_BROKEN:
         return err_set(e, ERR_MANIFEST_INVALID, "an entry of the manifest has no valid digest");
@@ -175,6 +197,7 @@ static int add_subject(struct manifest *m, const json_t *root, struct err *e)
     if (subject == NULL || json_is_null(subject)) {
         return 0;
     }
+    check_descriptor(m, subject);
     switch (digest_member(subject, &m->subject)) {
     case DIGEST_BROKEN:
         return err_set(e, ERR_MANIFEST_INVALID, "the manifest's subject has no valid digest");
@@ -188,13 +211,6 @@ static int add_subject(struct manifest *m, const json_t *root, struct err *e)
 }
 
 /* --- the whole --- */
-
-static bool has(const json_t *root, const char *name)
-{
-    const json_t *j = json_object_get(root, name);
-
-    return j != NULL && !json_is_null(j);
-}
 
 /* What the members look like; NULL where they look like nothing. */
 static const char *type_by_shape(const json_t *root)
@@ -244,6 +260,19 @@ static int check_unambiguous(const struct manifest *m, const json_t *root, struc
     return 0;
 }
 
+static void check_root(struct manifest *m, const json_t *root)
+{
+    if (has(root, "schemaVersion") && !json_is_integer(json_object_get(root, "schemaVersion"))) {
+        m->fault = "schemaVersion is no number";
+    }
+    if (has(root, "mediaType") && !json_is_string(json_object_get(root, "mediaType"))) {
+        m->fault = "mediaType is no string";
+    }
+    if (has(root, "artifactType") && !json_is_string(json_object_get(root, "artifactType"))) {
+        m->fault = "artifactType is no string";
+    }
+}
+
 static int fill(struct manifest *m, const json_t *root, struct slice content_type, struct err *e)
 {
     const json_t *manifests = json_object_get(root, "manifests");
@@ -255,6 +284,7 @@ static int fill(struct manifest *m, const json_t *root, struct slice content_typ
         add_subject(m, root, e) < 0) {
         return -1;
     }
+    check_root(m, root);
     copy_or_empty(string_member(root, "artifactType"), m->artifact_type, sizeof(m->artifact_type));
     m->children =
         xcalloc(json_array_size(manifests) + json_array_size(layers) + json_array_size(blobs) + 1,

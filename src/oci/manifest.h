@@ -59,6 +59,7 @@ struct manifest {
     bool has_subject;
     struct digest subject;
     char artifact_type[256]; /* "" where there is none */
+    const char *fault;       /* what of a wrong type was passed over; NULL: nothing. Static. */
 };
 
 /* The bounds above, and whether it is JSON, without allocating. Returns 0, or -1 with

@@ -79,6 +79,9 @@ static int parse(struct manifest_push *p, struct slice body, struct slice type, 
         err->code = ERR_MANIFEST_REFUSED;
         return -1;
     }
+    if (p->parsed->fault != NULL) {
+        return err_set(err, ERR_MANIFEST_REFUSED, "%s", p->parsed->fault);
+    }
     if (!is_generic(bare) && !slice_is_nocase(bare, p->parsed->media_type)) {
         return err_set(err, ERR_MANIFEST_REFUSED,
                        "it was sent as %.*s, and is a manifest of type %s",

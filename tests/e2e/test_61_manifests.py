@@ -153,6 +153,14 @@ BAD_BODIES = {
     "digest": image_body().replace(b"sha256:", b"sha256:zz"),
     "no digest": encode({**json.loads(image_body()), "config": {"mediaType": CONFIG, "size": 2}}),
     "subject": image_body(subject="sha256:" + "a" * 64),
+    "mediaType": image_body(mediaType=5), "artifactType": image_body(artifactType=["x"]),
+    "schemaVersion": image_body(schemaVersion="2"),
+    "negative size": image_body(config={**EMPTY, "size": -1}),
+    "size of half a byte": image_body(config={**EMPTY, "size": 2.5}),
+    "size in words": image_body(layers=[descriptor(b"", size="two")]),
+    "size beyond all numbers": image_body().replace(b'"size":2', b'"size":2' + b"0" * 30),
+    "descriptor's mediaType": image_body(layers=[{**descriptor(b""), "mediaType": 5}]),
+    "subject's size": image_body(subject={**EMPTY, "size": -2}),
 }
 
 

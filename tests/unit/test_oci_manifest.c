@@ -29,6 +29,40 @@ static struct manifest *parse(const char *body, const char *content_type, struct
     return m;
 }
 
+/* What an upstream serves is read as far as it goes; what is amiss is said. */
+static void test_faults(void)
+{
+    static const struct {
+        const char *body;
+        const char *fault;
+    } CASES[] = {
+        {"{\"schemaVersion\":2," OCI_IMAGE ",\"config\":" CONFIG "}", NULL},
+        {"{\"schemaVersion\":2,\"mediaType\":null,\"config\":" CONFIG "}", NULL},
+        {"{\"schemaVersion\":2,\"mediaType\":5,\"config\":" CONFIG "}", "mediaType is no string"},
+        {"{\"schemaVersion\":\"2\"," OCI_IMAGE "}", "schemaVersion is no number"},
+        {"{\"schemaVersion\":2,\"artifactType\":{}," OCI_IMAGE "}", "artifactType is no string"},
+        {"{\"schemaVersion\":2," OCI_IMAGE ",\"layers\":[{" D1 ",\"size\":-1}]}",
+         "the size of a descriptor is no number of bytes"},
+        {"{\"schemaVersion\":2," OCI_IMAGE ",\"layers\":[{" D1 ",\"size\":\"1\"}]}",
+         "the size of a descriptor is no number of bytes"},
+        {"{\"schemaVersion\":2," OCI_IMAGE ",\"layers\":[{" D1 ",\"mediaType\":1}]}",
+         "the mediaType of a descriptor is no string"},
+        {"{\"schemaVersion\":2," OCI_IMAGE ",\"subject\":{" D1 ",\"size\":1.5}}",
+         "the size of a descriptor is no number of bytes"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        struct err e;
+        struct manifest *m = parse(CASES[i].body, MEDIA_TYPE_OCI_MANIFEST, &e);
+
+        if (CHECK_NOTE(m != NULL, CASES[i].body)) {
+            CHECK_STR(m->fault == NULL ? "" : m->fault,
+                      CASES[i].fault == NULL ? "" : CASES[i].fault);
+        }
+        manifest_free(m);
+    }
+}
+
 static void test_image(void)
 {
     struct err e;
@@ -409,6 +443,7 @@ static void test_errbody(void)
 int main(void)
 {
     test_image();
+    test_faults();
     test_index();
     test_types();
     test_schema1();
