@@ -23,13 +23,20 @@ static struct store *store_of(const struct request *q)
     return q->registry->cache->store;
 }
 
+/* A manifest is served as a blob only where it was pushed as one: the type would be another. */
+static bool is_door(const struct request *q, const struct member_record *m)
+{
+    return (m->kind == CHILD_MANIFEST) == (q->route.kind == ROUTE_MANIFEST) ||
+           m->proof == PROOF_PUSHED_BOTH;
+}
+
 /* Fills what is served from the member and the blob; false: one of them is not here. */
 static bool look(struct request *q, struct index_read *r, uint64_t repo, const struct digest *d)
 {
     struct member_record member;
     struct blob_record blob;
 
-    if (index_get_member(r, repo, d, &member) != INDEX_FOUND ||
+    if (index_get_member(r, repo, d, &member) != INDEX_FOUND || !is_door(q, &member) ||
         index_get_blob(r, d, &blob) != INDEX_FOUND || !store_blob_trusted(store_of(q), &blob)) {
         return false;
     }
@@ -74,13 +81,12 @@ static bool find_manifest(struct request *q)
     }
     index_read_end(r);
     q->age = 0;
-    return found && q->kind == CHILD_MANIFEST;
+    return found;
 }
 
 void hosted_manifest_get(struct request *q)
 {
     if (!find_manifest(q)) {
-        q->has_digest = false;
         refuse(q, ERR_MANIFEST_UNKNOWN, q->route.by_digest ? "@" : ":");
         return;
     }
@@ -136,9 +142,11 @@ static bool find_blob(struct request *q)
 }
 
 /* A pusher need not upload what it may read in a mirrored repository: the manifest that names it
- * will take it from there (design section 6). */
+ * will take it from there (design section 6). Not manifests: they are asked for by another path,
+ * and who fetches one would be led astray by a HEAD that GET belies. */
 static bool lease(struct request *q)
 {
+    struct blob_record blob;
     struct index_read *r;
     bool found;
 
@@ -146,7 +154,9 @@ static bool lease(struct request *q)
         (r = index_read_begin(store_of(q))) == NULL) {
         return false;
     }
-    found = reach_blob(q, r, &q->route.digest, REACH_MIRRORED, &q->size);
+    found = index_get_blob(r, &q->route.digest, &blob) == INDEX_FOUND &&
+            blob.class != BLOB_MANIFEST &&
+            reach_blob(q, r, &q->route.digest, REACH_MIRRORED, &q->size);
     index_read_end(r);
     if (!found || !store_lease(store_of(q), &q->route.digest)) {
         return false;

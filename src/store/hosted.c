@@ -17,12 +17,16 @@
 
 /* --- members ------------------------------------------------------------------------------- */
 
+/* A blob that turns out to be a manifest stays a blob too. */
 static void put_member(struct index_txn *t, uint64_t repo, const struct digest *d, uint64_t size,
                        uint8_t kind, const char *media_type)
 {
+    struct member_record old;
+    bool both = kind == CHILD_MANIFEST && index_txn_get_member(t, repo, d, &old) == INDEX_FOUND &&
+                (old.kind != CHILD_MANIFEST || old.proof == PROOF_PUSHED_BOTH);
     struct member_record m = {
         .size = size,
-        .proof = PROOF_PUSHED,
+        .proof = both ? PROOF_PUSHED_BOTH : PROOF_PUSHED,
         .kind = kind,
         .proved = clock_wall_s(),
     };
@@ -38,6 +42,7 @@ void hosted_put_blob(struct index_txn *t, const char *repo, const struct digest 
 
     if (index_txn_get_member(t, id, d, &m) == INDEX_FOUND) {
         m.proved = clock_wall_s(); /* what a manifest said of it is known better */
+        m.proof = m.kind == CHILD_MANIFEST ? PROOF_PUSHED_BOTH : PROOF_PUSHED;
         index_put_member(t, id, d, &m);
         return;
     }

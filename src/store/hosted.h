@@ -3,7 +3,8 @@
  * still holds it.
  *
  * A blob that was pushed, mounted or named by a pushed manifest is a member of its repository
- * (PROOF_PUSHED); the record's time is when anyone last showed interest in it. A manifest holds its
+ * (PROOF_PUSHED, or PROOF_PUSHED_BOTH, as clients ask for a manifest in one way and for blobs in
+ * another); the record's time is when anyone last showed interest in it. A manifest holds its
  * children, and a subject its referrers: both are `refs` from the one to the other. What a tag
  * means is found both ways: by its name, and (TAG_OF_DIGEST) by the digest. Distribution-spec
  * "Push", "Content Management", "Listing Referrers"; design sections 4 and 6.

@@ -32,6 +32,7 @@ enum member_proof {
     PROOF_UPSTREAM_ANSWER = 1, /* upstream itself answered 200 for it in this repository */
     PROOF_MANIFEST = 2,        /* a manifest that upstream served there lists it */
     PROOF_PUSHED = 3,          /* here: uploaded, mounted, or named by a pushed manifest */
+    PROOF_PUSHED_BOTH = 4,     /* a manifest that was uploaded or mounted as a blob as well */
 };
 
 struct member_record {

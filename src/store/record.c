@@ -516,7 +516,7 @@ bool record_get_member(struct slice v, struct member_record *ret)
     } else {
         r.bad = true;
     }
-    if (!ended(&r) || m.proof < PROOF_UPSTREAM_ANSWER || m.proof > PROOF_PUSHED ||
+    if (!ended(&r) || m.proof < PROOF_UPSTREAM_ANSWER || m.proof > PROOF_PUSHED_BOTH ||
         (m.size > INT64_MAX && m.size != UINT64_MAX)) {
         return false;
     }

@@ -349,10 +349,34 @@ def test_blob_is_no_manifest(lar):
     assert not is_there(lar, manifest_path(img.config))
 
 
-def test_manifest_that_is_pushed_as_a_blob_too(lar):
+def test_manifest_is_no_blob(lar):
+    img = put_image(lar, "1", LAYERS)
+    assert not is_there(lar, blob_path(img.digest))
+    put_manifest(lar, "2", img.body)
+    reply = lar.get(blob_path(img.digest))
+    assert (reply.status, reply.code()) == (404, "BLOB_UNKNOWN")
+    assert lar.delete(blob_path(img.digest)).status == 404
+    check_manifest(lar.get(manifest_path("1")), img.body)
+
+
+def test_mirrored_manifest_is_no_blob(registry, larder):
+    """Not for a HEAD either, which lends layers to pushers."""
+    img = registry.add_image("library/x", "1", [LAYERS[0]])
+    lar = larder(upstreams={"docker.io": registry.url})
+    lar.get("/v2/library/x/manifests/1")
+    assert not is_there(lar, blob_path(img.digest))
+    put_manifest(lar, "1", img.body)
+    assert not is_there(lar, blob_path(img.digest))
+
+
+@pytest.mark.parametrize("first", ["manifest", "blob"])
+def test_manifest_that_is_pushed_as_a_blob_too(lar, first):
     """Both doors are open then, each with its own type."""
+    if first == "blob":
+        put_blob(lar, image_body(LAYERS))
     img = put_image(lar, "1", LAYERS)
     put_blob(lar, img.body)
+    put_manifest(lar, "1", img.body)
     reply = lar.get(blob_path(img.digest))
     assert reply.body == img.body and reply.headers["content-type"] == "application/octet-stream"
     check_both_doors(lar, img.digest, img.body)

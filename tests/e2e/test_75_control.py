@@ -59,6 +59,7 @@ def test_only_if_cached_asks_nobody(registry, larder):
     assert registry.requests == []
     lar.get("/v2/x/manifests/latest")
     lar.get("/v2/x/blobs/" + img.layers[0])
+    lar.wait_counter("flights_landed", 1)
     asked = len(registry.requests)
     answer = lar.get("/v2/x/manifests/latest", CACHED)
     assert (answer.status, answer.body, answer.source()) == (200, img.body, "hit")
@@ -80,6 +81,7 @@ def test_the_store_itself(registry, larder):
     lar = larder(upstreams={"docker.io": registry.url})
     lar.get("/v2/x/manifests/latest")
     lar.get("/v2/x/blobs/" + img.layers[0])
+    lar.wait_counter("flights_landed", 1)
     for digest, body in ((img.layers[0], noise(300_000)), (img.digest, img.body)):
         response, got = ask(lar, "GET", "/v2/-/blobs/" + digest)
         assert (response.status, got) == (200, body)
