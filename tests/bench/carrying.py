@@ -38,7 +38,7 @@ class Watched:
         self.seconds = time.monotonic() - self.began
         watching.join()
         if self.process.returncode != 0:
-            raise RuntimeError(f"{argv[1]} ended with {self.process.returncode}: {self.said[-500:]}")
+            raise RuntimeError(f"{argv[1]}: {self.process.returncode}: {self.said[-500:]}")
 
     def watch(self):
         while self.process.poll() is None:
