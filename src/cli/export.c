@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define PROGRESS_MS 200
-#define PLATFORMS_MAX 64
 
 /* --- what is said -------------------------------------------------------------------------- */
 
@@ -97,27 +96,6 @@ static int wrong(const char *text)
     return 2;
 }
 
-/* "linux/amd64,linux/arm64", or "all". */
-static int platforms_read(struct export *x)
-{
-    struct slice rest = slice_str(x->flags->platform == NULL ? "" : x->flags->platform);
-    struct slice one;
-
-    x->whole = rest.len > 0;
-    if (rest.len == 0 || slice_is(rest, "all")) {
-        return 0;
-    }
-    x->platforms = xcalloc(PLATFORMS_MAX, sizeof(*x->platforms));
-    while (slice_split(&rest, ',', &one)) {
-        if (x->n_platforms == PLATFORMS_MAX ||
-            !platform_parse(slice_trim(one), &x->platforms[x->n_platforms])) {
-            return wrong("--platform takes all, or platforms such as linux/amd64,linux/arm64/v8");
-        }
-        x->n_platforms++;
-    }
-    return 0;
-}
-
 static bool is_folder(const char *path)
 {
     struct stat st;
@@ -164,6 +142,21 @@ static const char *scratch(const struct config *config)
     return folder == NULL || folder[0] == '\0' ? "/tmp" : folder;
 }
 
+/* All that the flags name. */
+static int wanted_read(struct export *x, const struct config *config, struct err *err)
+{
+    struct route_table *routes = config_routes(config);
+    int result = images_read(x->flags, routes, &x->wanted, err);
+
+    free(routes);
+    x->whole = x->flags->platform != NULL;
+    if (result == 0 && x->whole) {
+        x->platforms = x->wanted.platforms;
+        x->n_platforms = x->wanted.n_platforms;
+    }
+    return result;
+}
+
 static int export_open(struct export *x, struct err *err)
 {
     struct config_flags flags = x->flags->config;
@@ -181,9 +174,11 @@ static int export_open(struct export *x, struct err *err)
         x->key = ed25519_read_private(x->flags->sign, err);
         if (x->key == NULL) {
             err_wrap(err, "--sign");
-            config_free(config);
-            return 2;
         }
+    }
+    if ((x->flags->sign != NULL && x->key == NULL) || wanted_read(x, config, err) < 0) {
+        config_free(config);
+        return 2;
     }
     x->host = host_open(config, err);
     if (x->host == NULL) {
@@ -216,7 +211,7 @@ static void export_close(struct export *x)
     line_free(x->line);
     host_free(x->host);
     ed25519_free(x->key);
-    free(x->platforms);
+    images_free(&x->wanted);
 }
 
 static int export_all(struct export *x, uint64_t part, struct err *err)
@@ -248,11 +243,7 @@ int export_run(const struct flags *flags)
     spool_init(&x.docker, NULL, 0);
     spool_init(&x.base.spool, NULL, 0);
     buf_init(&x.signature, SIGNATURE_TEXT_MAX);
-    if (status == 0) {
-        status = platforms_read(&x);
-    }
     if (status != 0) {
-        free(x.platforms);
         return status;
     }
     status = export_open(&x, &err);

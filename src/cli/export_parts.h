@@ -21,11 +21,9 @@
 #include "bundle/blobset.h"
 #include "bundle/imageset.h"
 #include "bundle/inventory.h"
-#include "cli/flags.h"
+#include "cli/images.h"
 #include "cli/line.h"
 #include "cli/spool.h"
-#include "oci/platform.h"
-#include "oci/reference.h"
 
 /* Largest file that is made here, but for the blobs. */
 #define EXPORT_TEXT_MAX ((uint64_t)4 << 30)
@@ -47,8 +45,9 @@ struct export
     const struct flags *flags;
     struct host *host;
     struct line *line;
-    int data; /* DATA; -1 where it cannot be opened */
-    struct platform *platforms;
+    int data;                         /* DATA; -1 where it cannot be opened */
+    struct images wanted;             /* those that are named */
+    const struct platform *platforms; /* of --platform; borrows those of `wanted` */
     size_t n_platforms;
     bool whole;       /* --platform: what it names must be here; else what is here is enough */
     bool forgiving;   /* --all: what is not here is left out */

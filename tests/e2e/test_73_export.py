@@ -259,7 +259,7 @@ def test_layer_of_another_size(cache, tmp_path):
 @pytest.mark.parametrize("words, hint", [
     ([], "export needs images"), (["x", "--split", "1"], "64KiB at least"),
     (["x", "--split", "x"], "--split takes a size"), (["X"], "X"),
-    (["x", "--platform", "amd64"], "--platform takes all"),
+    (["x", "--platform", "amd64"], "must be OS/ARCHITECTURE"),
     (["x", "--have", "a", "--since", "b"], "stands on one of them"),
     (["x", "--sign", "/none/key"], "--sign: /none/key"), (["x", "--have", "/none"], "/none"),
     (["x", "--since", "/none"], "/none"), (["--file", "/none"], "/none"),
