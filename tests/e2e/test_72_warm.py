@@ -1,6 +1,8 @@
 """larder warm: images are fetched before anybody asks for them."""
 import json
+import random
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -195,3 +197,38 @@ def test_killed_and_gone_on(registry, larder):
     assert warm(lar, "x:v1").stdout.splitlines()[-1].startswith(
         "1 image warm, 0 failed: 0 blobs fetched (0 B), 5 already here")
     check_offline(registry, lar, "library/x", "v1", img)
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["server", "alone"])
+def test_killed_at_random_moments(registry, larder, running):
+    """Whatever was under way: the next run completes, and nothing wrong was ever kept."""
+    chance = random.Random(72)
+    images = [registry.add_image(f"library/x{i}", "v1", [noise(400_000, 10 * i + n)
+                                                         for n in range(3)]) for i in range(4)]
+    names = [f"x{i}:v1" for i in range(4)]
+    lar = larder(upstreams={"docker.io": registry.url}, **({} if running else {"start": False}))
+    config = lar.folder / "warm.json"
+    config.write_text(json.dumps({"upstreams": {"docker.io": {"endpoints": [registry.url]}}}))
+    cut = 0
+    for turn in range(20):
+        if turn % 5 == 4 and not running:
+            shutil.rmtree(lar.data)  # from the beginning again
+        process = subprocess.Popen([PROGRAM, "warm", "--config", str(config), "--data", lar.data,
+                                    *names], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(chance.uniform(0.002, 0.12))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            cut += 1
+        lar.kept()
+    said = warm(lar, *names)
+    assert said.returncode == 0, said
+    assert cut > 0
+    registry.stop()
+    if not running:
+        lar.start()
+    for i, image in enumerate(images):
+        assert lar.get(f"/v2/x{i}/manifests/v1").body == image.body
+        for blob in (image.config, *image.layers):
+            assert digest_of(lar.get(f"/v2/x{i}/blobs/{blob}").body) == blob
