@@ -97,7 +97,9 @@ static bool page_add(struct page *p, const char *name)
     return true;
 }
 
-static void link_next(struct request *q, const char *path, const char *last, uint64_t n)
+/* n 0, an empty type: not asked for. */
+static void link_next(struct request *q, const char *path, const char *last, uint64_t n,
+                      struct slice type)
 {
     buf_str(&q->extra, "Link: <");
     buf_slice(&q->extra, q->route.prefix);
@@ -105,6 +107,10 @@ static void link_next(struct request *q, const char *path, const char *last, uin
     buf_percent(&q->extra, slice_str(last));
     if (n > 0) {
         buf_printf(&q->extra, "&n=%" PRIu64, n);
+    }
+    if (type.len > 0) {
+        buf_str(&q->extra, "&artifactType=");
+        buf_percent(&q->extra, type);
     }
     if (q->route.ns[0] != '\0') {
         buf_str(&q->extra, "&ns=");
@@ -155,7 +161,7 @@ static int make_tags(struct request *q, struct index_read *r, struct buf *out, s
     buf_str(out, "]}");
     if (page->more) {
         snprintf(path, sizeof(path), "%s/tags/list", q->route.requested);
-        link_next(q, path, page->last, page->n);
+        link_next(q, path, page->last, page->n, SLICE_NULL);
     }
     return 0;
 }
@@ -198,7 +204,7 @@ static int make_catalog(struct request *q, struct index_read *r, struct buf *out
     index_each_repo(r, REPO_HOSTED, catalog.page.after, add_repo, &catalog);
     buf_str(out, "]}");
     if (catalog.page.more) {
-        link_next(q, "_catalog", catalog.page.last, catalog.page.n);
+        link_next(q, "_catalog", catalog.page.last, catalog.page.n, SLICE_NULL);
     }
     return 0;
 }
@@ -211,8 +217,8 @@ struct referrers {
     uint64_t repo;
     struct buf type; /* that is asked for; empty: any */
     struct buf entries;
-    char after[DIGEST_TEXT_MAX]; /* a page begins behind it */
-    bool begun;
+    bool begun;          /* the page begins with the first */
+    struct digest after; /* … else behind this one, which may have gone since */
     char last[DIGEST_TEXT_MAX];
     bool more;
 };
@@ -243,6 +249,13 @@ static char *body_of(struct referrers *w, const struct digest *d, size_t *ret_le
     return bytes;
 }
 
+/* In the order of the index. */
+static bool is_behind(const struct digest *d, const struct digest *other)
+{
+    return d->alg != other->alg ? d->alg > other->alg
+                                : memcmp(d->bytes, other->bytes, sizeof(d->bytes)) > 0;
+}
+
 static bool add_referrer(void *arg, const struct digest *d)
 {
     struct referrers *w = arg;
@@ -252,8 +265,7 @@ static bool add_referrer(void *arg, const struct digest *d)
     size_t len = 0;
 
     digest_text(d, text);
-    if (!w->begun) {
-        w->begun = strcmp(text, w->after) == 0; /* pages go in the order of the index */
+    if (!w->begun && !is_behind(d, &w->after)) {
         return true;
     }
     if (w->entries.len >= REFERRERS_PAGE) {
@@ -277,14 +289,16 @@ static void filter_of(struct request *q, struct referrers *w)
     }
 }
 
-static void after_of(struct request *q, struct referrers *w)
+static int after_of(struct request *q, struct referrers *w, struct err *err)
 {
     struct buf text;
+    bool good;
 
-    buf_init(&text, sizeof(w->after) - 1);
-    w->begun = !query_get(q->x->head.query, "last", &text) ||
-               !slice_copy(buf_view(&text), w->after, sizeof(w->after));
+    buf_init(&text, DIGEST_TEXT_MAX);
+    w->begun = !query_get(q->x->head.query, "last", &text);
+    good = w->begun || digest_parse(buf_view(&text), &w->after);
     buf_free(&text);
+    return good ? 0 : err_set(err, ERR_PAGINATION, "last is not a digest");
 }
 
 static void link_referrers(struct request *q, const struct referrers *w)
@@ -292,7 +306,7 @@ static void link_referrers(struct request *q, const struct referrers *w)
     char path[ROUTE_REPO_MAX + DIGEST_TEXT_MAX + 16];
 
     snprintf(path, sizeof(path), "%s/referrers/%s", q->route.requested, q->route.reference);
-    link_next(q, path, w->last, 0);
+    link_next(q, path, w->last, 0, buf_view(&w->type));
 }
 
 /* A hosted repository that never was has none: the answer is 200 all the same. */
@@ -304,10 +318,12 @@ static int make_referrers(struct request *q, struct index_read *r, struct buf *o
     if (!known && q->mirrored) {
         return unknown_name(q, err);
     }
+    if (after_of(q, &w, err) < 0) {
+        return -1;
+    }
     buf_init(&w.type, QUERY_VALUE_MAX);
     buf_init(&w.entries, 2 * (size_t)MANIFEST_LIMIT);
     filter_of(q, &w);
-    after_of(q, &w);
     if (known) {
         hosted_each_referrer(r, w.repo, &q->route.digest, add_referrer, &w);
     }

@@ -664,15 +664,21 @@ static bool content_range(struct slice text, uint64_t *ret_first, uint64_t *ret_
 static int range_check(struct request *q, uint64_t offset, struct err *err)
 {
     const struct http_head *head = &q->x->head;
-    struct slice field = http_field(head, "Content-Range");
+    struct slice field;
+    struct slice other;
     uint64_t first;
     uint64_t last;
+    size_t at = 0;
 
-    if (field.p == NULL) {
+    if (!http_field_next(head, "Content-Range", &at, &field)) {
         return 0;
     }
-    if (!content_range(field, &first, &last) || last < first || last - first == UINT64_MAX) {
+    /* The sign bit stays free, as in Content-Length. */
+    if (!content_range(field, &first, &last) || last < first || last >= INT64_MAX) {
         return err_set(err, ERR_SIZE_INVALID, "Content-Range is not FIRST-LAST");
+    }
+    if (http_field_next(head, "Content-Range", &at, &other)) {
+        return err_set(err, ERR_SIZE_INVALID, "more than one Content-Range");
     }
     if (first != offset) {
         return err_set(err, ERR_UPLOAD_RANGE, "the upload stands at byte %" PRIu64, offset);

@@ -211,6 +211,35 @@ def test_many_and_large(lar):
         assert {one["digest"] for one in listed} == {digest_of(body) for body in bodies}
 
 
+def test_pages_of_one_kind(lar):
+    """The filter goes on to the next page."""
+    sboms = [artifact(SUBJECT, annotations={"n": f"{n} " + "x" * 400_000}) for n in range(9)]
+    others = [artifact(SUBJECT, "application/x-other", annotations={"n": str(n)})
+              for n in range(40)]
+    for body in sboms + others:
+        put_referrer(lar, body, SUBJECT)
+    listed, pages = all_pages(lar, digest_of(SUBJECT), "?artifactType=" + urllib.parse.quote(SBOM))
+    assert pages > 1
+    assert {one["digest"] for one in listed} == {digest_of(body) for body in sboms}
+
+
+def test_pages_while_referrers_go(lar):
+    """The one that a page ended with may be gone when the next page is asked for."""
+    bodies = [artifact(SUBJECT, annotations={"n": f"{n} " + "x" * 400_000}) for n in range(14)]
+    for body in bodies:
+        put_referrer(lar, body, SUBJECT)
+    path = f"/v2/{REPO}/referrers/{digest_of(SUBJECT)}"
+    reply = lar.get(path)
+    first = [one["digest"] for one in reply.json()["manifests"]]
+    link = reply.headers["link"]
+    assert lar.delete(manifest_path(first[-1])).status == 202
+    rest = lar.get(link[1:link.index(">")]).json()["manifests"]
+    assert {*first, *(one["digest"] for one in rest)} == {digest_of(body) for body in bodies}
+    for last in ("x", "", "sha256:" + "A" * 64):
+        reply = lar.get(path + "?last=" + last)
+        assert (reply.status, reply.code()) == (400, "PAGINATION_NUMBER_INVALID")
+
+
 def test_fallback_tags_are_ordinary_tags(lar):
     """Clients that knew no referrers API wrote such tags; nothing else is read into them."""
     tag = digest_of(SUBJECT).replace(":", "-")
