@@ -11,6 +11,7 @@
 #include "store/judge.h"
 #include "store/lease.h"
 #include "store/retain.h"
+#include "store/score.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -20,14 +21,10 @@
 #define LOW_PERCENT 90
 /* How often the disk is asked for what others took of it. */
 #define LOOK_MS 30000
-/* Blobs that are drawn for each that goes. */
-#define SAMPLE 16
 /* Draws without one that may go, after which the table is read in its order. */
 #define BARREN_MAX 64
 /* Records of one such reading. */
 #define SCAN_MAX 20000
-/* Old uses count half after so long. */
-#define HITS_HALVE_S (7 * 86400)
 /* Manifests and configurations stay while they take less of the budget than this. */
 #define SMALL_PERCENT 2
 
@@ -63,25 +60,6 @@ struct round {
     unsigned looked;
     uint64_t want;
 };
-
-/* The logarithm to base 2 in units of 1/65536, straight between powers of two. */
-static int64_t log2_of(uint64_t n)
-{
-    int bit = 63 - __builtin_clzll(n);
-    uint64_t fraction = bit == 0 ? 0 : n << (64 - bit) >> 48;
-
-    return ((int64_t)bit << 16) + (int64_t)fraction;
-}
-
-int64_t evict_score(int64_t age, uint64_t size, uint32_t hits)
-{
-    int64_t uses = log2_of((uint64_t)hits + 1);
-
-    age = age < 1 ? 1 : age;
-    uses -= (age << 16) / HITS_HALVE_S;
-    uses = uses < 0 ? 0 : uses;
-    return log2_of((uint64_t)age) + log2_of(size < 1 ? 1 : size) / 4 - uses / 2;
-}
 
 /* --- candidates ---------------------------------------------------------------------------- */
 
@@ -158,7 +136,7 @@ static bool draw(struct round *r)
     struct record_key from;
 
     r->found = false;
-    for (int i = 0; i < SAMPLE; i++) {
+    for (int i = 0; i < SCORE_SAMPLE; i++) {
         random_key(r->evict, &from);
         db_each(r->judge.db, DB_BLOBS, SLICE_NULL, record_key_view(&from), draw_one, r);
     }

@@ -1,8 +1,8 @@
 /*
  * store/evict.h - which blobs give way when there is no room (cache.max_size, cache.min_free).
  *
- * Mirrored blobs can be fetched again, so they go, by a score of age, size and uses that is looked
- * at for a few blobs drawn at random: no list is kept, and nothing is to be rebuilt after a start.
+ * Mirrored blobs can be fetched again, so they go, by a score (store/score.h) that is looked at for
+ * a few blobs drawn at random: no list is kept, and nothing is to be rebuilt after a start.
  * Spared are: what is pinned or leased, what one of Larder's own repositories has, what came less
  * than limits.evict_young ago, and manifests and configurations while they are few. Then hosted
  * repositories of class `cache` give way (store/retain.h).
@@ -14,10 +14,6 @@
 #define STORE_EVICT_H
 
 #include "store/inner.h"
-
-/* How dear a blob is: the higher, the sooner it goes. The logarithm of age * size^1/4 / uses^1/2,
- * where uses count half after a week; `age` is seconds since the last one. Pure. */
-int64_t evict_score(int64_t age, uint64_t size, uint32_t hits);
 
 struct evict;
 

@@ -4,8 +4,8 @@
     tests/bench/bench.py [--servers NAME,NAME] [ROW]...
 
 Rows are named warm1 warm16 manifest-tag manifest-digest cold crowd image slow-warm slow-growing
-index push-large push-stream push-small1 push-small16 pushed1 pushed16 import export; without any,
-all are run.
+index push-large push-stream push-small1 push-small16 pushed1 pushed16 import export evict;
+without any, all are run.
 Environment: B, the build directory; VARIANT; LARDER, the program; ROWS, as the arguments;
 BENCH=quick for a look that takes some minutes (smaller sizes, fewer turns: its figures prove
 nothing), else full, half an hour at most. --servers names those that take part: larder, static,
@@ -24,6 +24,7 @@ sys.dont_write_bytecode = True
 import carrying  # noqa: E402
 import cold  # noqa: E402
 import context  # noqa: E402
+import giving_way  # noqa: E402
 import index  # noqa: E402
 import memory  # noqa: E402
 import procs  # noqa: E402
@@ -35,7 +36,7 @@ import tools  # noqa: E402
 import warm  # noqa: E402
 
 ROWS = {**warm.ROWS, **cold.ROWS, **memory.ROWS, **index.ROWS,
-        **pushing.ROWS, **carrying.ROWS}
+        **pushing.ROWS, **carrying.ROWS, **giving_way.ROWS}
 SERVERS = {"larder": servers.Larder, "static": servers.NginxFiles, "cache": servers.NginxCache,
            "registry": servers.DockerRegistry}
 
