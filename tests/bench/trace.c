@@ -5,8 +5,8 @@
  *
  * 3,000 repositories (Zipf 0.85) are built anew before every other pull, each version on one of 60
  * shared bases with new layers of its own; 300 machines keep what they pulled, three in ten pulls
- * come from runners that keep nothing. Sizes are log-normal: about 64 % of the layers below 1 MB, 86
- * % below 10 MB.
+ * come from runners that keep nothing. Sizes are log-normal: about 64 % of the layers are below
+ * 1 MB, 86 % below 10 MB.
  * Each policy holds 1, 3 and 10 % of the bytes of all layers, and counts after the first quarter.
  * Prints one JSON object.
  */
