@@ -25,6 +25,8 @@
 /* Idle sessions are looked for this often. */
 #define TICK_MS 60000
 #define FILE_PREFIX "upload-"
+/* Seconds after which a session gives way to another, where there are UPLOADS_MAX. */
+#define FORGOTTEN_S 300
 /* Older than any session may be. */
 #define LONG_IDLE INT64_C(-1000000000000)
 #define REHASH_PIECE ((size_t)1 << 20)
@@ -183,11 +185,33 @@ static void upload_free(struct upload *u)
     free(u);
 }
 
+/* The session that nobody went on with for the longest time, and for so long that its client has
+ * most likely forgotten it, out of the table; NULL: there is none. Under the lock. */
+static struct upload *take_forgotten(struct uploads *all)
+{
+    int64_t before = clock_wall_s() - FORGOTTEN_S;
+    struct upload *found = NULL;
+
+    list_each(it, &all->all) {
+        struct upload *u = container_of(it, struct upload, in_all);
+
+        if (!u->claimed && u->touched < before) {
+            before = u->touched;
+            found = u;
+        }
+    }
+    if (found != NULL) {
+        take_out(all, found);
+    }
+    return found;
+}
+
 struct upload *upload_open(struct store *s, const char *repo, const char *owner, enum sha_alg alg,
                            bool lasting)
 {
     struct uploads *all = s->uploads;
     char id[UPLOAD_ID_SIZE];
+    struct upload *forgotten = NULL;
     struct upload *u;
     bool room;
 
@@ -196,11 +220,20 @@ struct upload *upload_open(struct store *s, const char *repo, const char *owner,
     u->claimed = true;
     sha_init(&u->sha, alg);
     pthread_mutex_lock(&all->lock);
+    if (all->n >= UPLOADS_MAX) {
+        forgotten = take_forgotten(all);
+    }
     room = all->n < UPLOADS_MAX;
     if (room) {
         insert(all, u);
     }
     pthread_mutex_unlock(&all->lock);
+    if (forgotten != NULL) {
+        log_event(LOG_WARN, "upload.forgotten",
+                  "%s: upload %s of %" PRIu64 " bytes gives way: %d are under way", forgotten->repo,
+                  forgotten->id, atomic_load(&forgotten->offset), UPLOADS_MAX);
+        upload_drop(forgotten);
+    }
     if (!room) {
         upload_free(u);
         return NULL;

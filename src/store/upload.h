@@ -54,7 +54,8 @@ struct upload_mark {
 };
 
 /* A new session, claimed. `lasting`: its client will be told of it, so it should survive a restart.
- * NULL: there are UPLOADS_MAX already. No I/O. Any thread. */
+ * Where there are UPLOADS_MAX, the one that was left alone for the longest time ends instead; NULL:
+ * all are in use. No I/O. Any thread. */
 struct upload *upload_open(struct store *s, const char *repo, const char *owner, enum sha_alg alg,
                            bool lasting) MUST_CHECK;
 

@@ -276,6 +276,42 @@ static void test_an_idle_one_ends(void)
     limits.upload_idle = day;
 }
 
+/* Clients that begin uploads and never come again keep nobody else from pushing. */
+static void test_forgotten_ones_give_way(void)
+{
+    struct upload **all = xcalloc(UPLOADS_MAX, sizeof(struct upload *));
+    uint64_t offset = 0;
+    size_t n = 0;
+    char oldest[UPLOAD_ID_SIZE];
+    char younger[UPLOAD_ID_SIZE];
+    struct upload *u;
+
+    while (n < UPLOADS_MAX && (u = upload_open(s, "stage/a", "", SHA_256, false)) != NULL) {
+        all[n++] = u;
+    }
+    CHECK(n > 3);
+    upload_leave(all[0]);
+    CHECK(upload_open(s, "stage/a", "", SHA_256, false) == NULL); /* just left, or in use */
+    upload_leave(all[1]);
+    all[0]->touched -= 400;
+    all[1]->touched -= 500;
+    all[2]->touched -= 600; /* claimed */
+    memcpy(younger, all[0]->id, sizeof(younger));
+    memcpy(oldest, all[1]->id, sizeof(oldest));
+    all[1] = upload_open(s, "stage/a", "", SHA_256, false);
+    CHECK(all[1] != NULL);
+    CHECK(upload_look(s, oldest, "stage/a", "", &offset) == UPLOAD_UNKNOWN);
+    CHECK(upload_look(s, younger, "stage/a", "", &offset) == UPLOAD_CLAIMED);
+    all[0] = upload_open(s, "stage/a", "", SHA_256, false);
+    CHECK(all[0] != NULL);
+    CHECK(upload_look(s, younger, "stage/a", "", &offset) == UPLOAD_UNKNOWN);
+    CHECK(upload_open(s, "stage/a", "", SHA_256, false) == NULL);
+    for (size_t i = 0; i < n; i++) {
+        upload_drop(all[i]);
+    }
+    free(all);
+}
+
 int main(void)
 {
     bytes = xcalloc(SIZE, 1);
@@ -294,6 +330,7 @@ int main(void)
     test_marks();
     test_a_short_file_ends_it();
     test_an_idle_one_ends();
+    test_forgotten_ones_give_way();
     store_close(s);
     store_dir_join_pool();
     free(bytes);
