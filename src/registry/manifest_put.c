@@ -108,6 +108,27 @@ static int name(struct manifest_push *p, struct slice body, struct err *err)
 
 /* --- on the pool --------------------------------------------------------------------------- */
 
+static bool one_type(void *arg, uint64_t repo, const struct member_record *m)
+{
+    struct descriptor *child = arg;
+
+    (void)repo;
+    if (m->kind != CHILD_MANIFEST || m->media_type[0] == '\0') {
+        return true;
+    }
+    snprintf(child->media_type, sizeof(child->media_type), "%s", m->media_type);
+    return false;
+}
+
+/* A manifest that is taken from elsewhere is served as what it is there, not as what an index calls
+ * it. */
+static void find_type(struct index_read *r, struct descriptor *child)
+{
+    if (child->kind == CHILD_MANIFEST) {
+        index_each_holder(r, &child->digest, one_type, child);
+    }
+}
+
 /* Which children the pusher may read elsewhere, and which of all of them are to be synced. */
 static size_t find_children(struct manifest_push *p, struct digest *to_sync)
 {
@@ -120,10 +141,11 @@ static size_t find_children(struct manifest_push *p, struct digest *to_sync)
         return 0;
     }
     for (size_t i = 0; i < p->parsed->n_children; i++) {
-        const struct descriptor *child = &p->parsed->children[i];
+        struct descriptor *child = &p->parsed->children[i];
 
         p->may_take[i] = reach_blob(q, r, &child->digest, REACH_MIRRORED, &size);
         if (p->may_take[i]) {
+            find_type(r, child);
             to_sync[n++] = child->digest;
         }
     }

@@ -1,10 +1,10 @@
 """What is here already is not uploaded again: mounts, and base layers that a mirror brought. And
 nobody gets by them what he may not read."""
 import pytest
-from push import (OTHER, REPO, WAYS, begin, blob_path, check_blob, check_put, check_session,
-                  image_body, is_there, manifest_path, put_blob, put_image, put_manifest, uploads,
-                  with_query)
-from registry import MANIFEST, Basic, Registry, digest_of, noise
+from push import (OTHER, REPO, WAYS, begin, blob_path, check_blob, check_manifest, check_put,
+                  check_session, image_body, index_body, is_there, manifest_path, put_blob,
+                  put_image, put_manifest, uploads, with_query)
+from registry import INDEX, MANIFEST, Basic, Registry, digest_of, noise
 
 DATA = noise(400_000, seed=8)
 MINE = noise(5000, seed=9)
@@ -159,6 +159,16 @@ def test_base_layer_stays_when_the_mirror_forgets(mirror):
     mirror.start()
     check_blob(mirror, DATA)
     mirror.registry.start_again()
+
+
+def test_mirrored_child_keeps_its_type(registry, larder):
+    """Whatever an index calls it: what it is served as is what the upstream served it as."""
+    img = registry.add_image("library/x", "1", [b"x"])
+    lar = larder(upstreams={"docker.io": registry.url})
+    lar.get("/v2/library/x/manifests/1")
+    body = index_body([(img.body, INDEX)])
+    put_manifest(lar, "all", body, INDEX)
+    check_manifest(lar.get(manifest_path(img.digest)), img.body, MANIFEST)
 
 
 def test_head_of_what_the_mirror_does_not_hold(mirror):
