@@ -74,6 +74,12 @@ unit: $(UNITS) $(REPLAYS)
 e2e clients: all deps-test
 	@$(TESTS) $@
 
+# Every fault point, one after the other; tests/e2e/sweep.py says what ARGS may be.
+sweep:
+	@$(MAKE) --no-print-directory VARIANT=$(if $(filter release,$(VARIANT)),asan,$(VARIANT)) sweeping
+sweeping: all deps-test
+	@$(RUN) SWEEP='$(ARGS)' $(PYTHON) tests/run.py sweep
+
 lint: deps-build deps-lint
 	@CC='$(CC)' FLAGS='$(subst ','\'',$(FLAGS))' PYTHON=$(PYTHON) B=$B tests/lint/lint.sh
 bench: all deps-bench
@@ -108,7 +114,7 @@ clean:
 
 DEPFILES := $(OBJS) $(MAIN:%.c=$B/%.o) $(UNITS:=.o) $(FUZZERS:=.o) $B/tests/fuzz/replay.o
 -include $(DEPFILES:.o=.d)
-.PHONY: all run test unit e2e clients lint bench fuzz fuzzers install deps clean \
+.PHONY: all run test unit e2e clients sweep sweeping lint bench fuzz fuzzers install deps clean \
         deps-build deps-test deps-bench deps-lint deps-fuzz
 .SECONDARY:
 .DELETE_ON_ERROR:

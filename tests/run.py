@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs parts of the test suite and ends with one line, `N passed, N failed, N skipped`.
 
-    tests/run.py PART...        PART is unit, fuzz, e2e or clients
+    tests/run.py PART...        PART is unit, fuzz, e2e, clients or sweep
 
 The Makefile builds first and gives: B (where things are built), VARIANT, LARDER (the program),
-PYTEST (further arguments for pytest). Every result is also a line `outcome<TAB>id<TAB>reason` of
-$B/test-results, which .ci/run reads. The exit status is 0 when something passed and nothing failed.
+PYTEST (further arguments for pytest), SWEEP (for the sweep). Every result is also a line
+`outcome<TAB>id<TAB>reason` of $B/test-results, which .ci/run reads. The exit status is 0 when
+something passed and nothing failed.
 """
 import glob
 import os
@@ -24,6 +25,7 @@ VARIANT = os.environ.get("VARIANT", "release")
 SLOW = 1 if VARIANT == "release" else 3
 UNIT_SECONDS = 60 * SLOW
 PYTEST_SECONDS = 1500 * SLOW
+SWEEP_SECONDS = 3 * 3600
 
 
 def environment():
@@ -57,9 +59,9 @@ def run(command, seconds, output=None):
         raise
 
 
-def program(name, command):
+def program(name, command, seconds=UNIT_SECONDS):
     """One test program that prints TAP: a result a check, and one more if it dies."""
-    status, text = run(command, UNIT_SECONDS, subprocess.PIPE)
+    status, text = run(command, seconds, subprocess.PIPE)
     results = []
     for number, line in enumerate(text.splitlines()):
         match = re.match(r"(not )?ok \d+(?: - (.*?))?(?:\s*# SKIP\s*(.*))?$", line, re.IGNORECASE)
@@ -70,7 +72,7 @@ def program(name, command):
     failed = [r for r in results if r[0] == "failed"]
     plan = re.search(r"^1\.\.(\d+)", text, re.MULTILINE)
     if status is None:
-        results.append(("failed", name, f"still running after {UNIT_SECONDS} s"))
+        results.append(("failed", name, f"still running after {seconds} s"))
     elif status != 0 and not failed:
         results.append(("failed", name, f"exit status {status}"))
     elif not plan or int(plan[1]) != len(results):
@@ -128,8 +130,13 @@ def pytest(part):
     return results
 
 
+def sweep():
+    return program("sweep", [sys.executable, "tests/e2e/sweep.py",
+                             *shlex.split(os.environ.get("SWEEP", ""))], SWEEP_SECONDS)
+
+
 PARTS = {"unit": unit, "fuzz": fuzz, "e2e": lambda: pytest("e2e"),
-         "clients": lambda: pytest("clients")}
+         "clients": lambda: pytest("clients"), "sweep": sweep}
 
 
 def main(parts):

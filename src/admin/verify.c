@@ -68,9 +68,10 @@ static void add_bad(void *arg, const struct scrub_bad *bad)
     buf_printf(v->out, "%s\n {\"digest\":\"%s\",\"bytes\":%llu,\"why\":\"%s\"", v->more ? "," : "",
                digest_text(bad->digest, text), (unsigned long long)bad->record->size,
                why_text(bad->why));
-    buf_printf(v->out, ",\"manifest\":%s,\"pinned\":%s,\"mended\":%s",
+    buf_printf(v->out, ",\"manifest\":%s,\"pinned\":%s,\"mended\":%s,\"kept\":%s",
                bad->record->class == BLOB_MANIFEST ? "true" : "false",
-               bad->record->pinned ? "true" : "false", bad->mended ? "true" : "false");
+               bad->record->pinned ? "true" : "false", bad->mended ? "true" : "false",
+               bad->kept ? "true" : "false");
     add_holders(v, bad->digest, REPO_HOSTED);
     add_holders(v, bad->digest, REPO_MIRRORED);
     buf_str(v->out, "}");

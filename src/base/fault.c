@@ -5,8 +5,10 @@
 
 #include "base/str.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@ static struct {
     uint64_t first;
     uint64_t last;
     bool kill;
+    const char *when; /* passages count while this file is there; NULL: always */
 } wanted;
 
 static _Atomic uint64_t passages;
@@ -32,6 +35,7 @@ __attribute__((constructor)) static void fault_read_environment(void)
         return;
     }
     wanted.kill = slice_is(rest, "kill");
+    wanted.when = getenv("FAULT_WHEN");
     slice_split(&span, '-', &first);
     if (!slice_u64(first, &wanted.first)) {
         return;
@@ -42,20 +46,42 @@ __attribute__((constructor)) static void fault_read_environment(void)
     ignore_result(slice_copy(name, wanted.point, sizeof(wanted.point)));
 }
 
+/* In one write, as the process may end behind it. */
+static void fault_tell(uint64_t n)
+{
+    char line[96];
+    int len = snprintf(line, sizeof(line), "fault %s %llu\n", wanted.point, (unsigned long long)n);
+
+    ignore_result(write(STDERR_FILENO, line, (size_t)len) < 0);
+}
+
 bool fault_at(const char *point)
 {
     uint64_t n;
 
-    if (wanted.point[0] == '\0' || strcmp(point, wanted.point) != 0) {
+    if (wanted.point[0] == '\0' || strcmp(point, wanted.point) != 0 ||
+        (wanted.when != NULL && access(wanted.when, F_OK) < 0)) {
         return false;
     }
     n = atomic_fetch_add(&passages, 1) + 1;
     if (n < wanted.first || n > wanted.last) {
         return false;
     }
+    if (n == wanted.first) {
+        fault_tell(n);
+    }
     if (wanted.kill) {
         kill(getpid(), SIGKILL);
     }
+    return true;
+}
+
+bool fault_errno(const char *point, int error)
+{
+    if (!fault_at(point)) {
+        return false;
+    }
+    errno = error;
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* base/file.c - whole reads and writes. */
 #include "base/file.h"
 
+#include "base/fault.h"
+
 #include "base/mem.h"
 
 #include <errno.h>
@@ -15,7 +17,8 @@ int file_pwrite_all(int fd, const void *p, size_t n, uint64_t offset)
     const char *bytes = p;
 
     while (n > 0) {
-        ssize_t done = pwrite(fd, bytes, n, (off_t)offset);
+        size_t part = fault_at("file.short") ? (n + 1) / 2 : n;
+        ssize_t done = fault_errno("file.write", EIO) ? -1 : pwrite(fd, bytes, part, (off_t)offset);
 
         if (done < 0 && errno == EINTR) {
             continue;
@@ -39,7 +42,9 @@ ssize_t file_pread_all(int fd, void *p, size_t n, uint64_t offset)
     size_t got = 0;
 
     while (got < n) {
-        ssize_t done = pread(fd, bytes + got, n - got, (off_t)(offset + got));
+        ssize_t done = fault_errno("file.read", EIO)
+                           ? -1
+                           : pread(fd, bytes + got, n - got, (off_t)(offset + got));
 
         if (done < 0 && errno == EINTR) {
             continue;

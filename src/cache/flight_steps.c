@@ -692,12 +692,14 @@ static const struct step *step_failed(struct op *op)
     return &S_keeping;
 }
 
+/* What was received and hashed is not in the file where a write of it failed. */
 static void keep_run(struct job *job)
 {
     struct flight *f = container_of(job, struct flight, job);
     struct partial_record *p = &f->checkpoint.partial;
     bool keep = f->op.err.code != ERR_NONE && f->op.err.code != ERR_DIGEST_MISMATCH &&
-                f->received > 0 && !flight_in_window(f) && f->sha.hashed == f->received;
+                f->received > 0 && !flight_in_window(f) && f->sha.hashed == f->received &&
+                f->write_err.code == ERR_NONE && atomic_load(&f->landed) == f->received;
 
     *p = (struct partial_record){.size = atomic_load(&f->size), .stored = f->received};
     p->state_len = sha_save(&f->sha, p->state);

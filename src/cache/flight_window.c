@@ -3,6 +3,7 @@
  * at most FLIGHT_WINDOW bytes exist, punched out behind the slowest reader, who then paces
  * upstream.
  */
+#include "base/fault.h"
 #include "base/file.h"
 #include "cache/flight_steps.h"
 
@@ -14,7 +15,7 @@
 
 int flight_window_open(struct flight *f, struct err *err)
 {
-    int fd = memfd_create("larder-window", MFD_CLOEXEC);
+    int fd = fault_errno("window.open", EMFILE) ? -1 : memfd_create("larder-window", MFD_CLOEXEC);
 
     if (fd < 0) {
         return err_set(err, ERR_STORE, "no memory window: %s", strerror(errno));
@@ -65,7 +66,8 @@ uint64_t flight_window_room(struct flight *f)
 
 int flight_window_write(struct flight *f, const void *p, size_t n, struct err *err)
 {
-    if (file_pwrite_all(f->memory_fd, p, n, atomic_load(&f->landed)) < 0) {
+    if (fault_errno("window.write", ENOSPC) ||
+        file_pwrite_all(f->memory_fd, p, n, atomic_load(&f->landed)) < 0) {
         return err_set(err, ERR_STORE, "memory window: %s", strerror(errno));
     }
     return 0;

@@ -115,6 +115,8 @@ static void settle(struct verify *v, const json_t *bad)
     if (json_is_true(json_object_get(bad, "mended"))) {
         v->mended++;
         printf("written anew from the index\n");
+    } else if (json_is_true(json_object_get(bad, "kept"))) {
+        printf("left where it is, as it was pushed to %s\n", hosted == NULL ? "-" : hosted);
     } else if (mirrored == NULL) {
         v->lost++;
         printf("lost%s%s\n", hosted == NULL ? "" : ": push it again to ",

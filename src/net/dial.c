@@ -1,6 +1,7 @@
 /* net/dial.c - one socket an address, one timer for all. */
 #include "net/dial.h"
 
+#include "base/fault.h"
 #include "base/limits.h"
 
 #include <errno.h>
@@ -116,7 +117,8 @@ static void attempt_start(struct dial *d)
         attempt_fail(d, i, ERR_UPSTREAM_DOWN, strerror(errno));
         return;
     }
-    if (connect(a->fd, (const struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) {
+    if (fault_errno("dial.connect", ECONNREFUSED) ||
+        (connect(a->fd, (const struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS)) {
         attempt_fail(d, i, ERR_UPSTREAM_DOWN, strerror(errno));
         return;
     }

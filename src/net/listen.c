@@ -1,6 +1,7 @@
 /* net/listen.c - binding, and the acceptor. */
 #include "net/listen.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -350,7 +351,10 @@ static bool accept_some(struct listeners *ls, unsigned i)
         struct sockaddr_storage a = {0};
         socklen_t len = sizeof(a);
         struct delivery *d;
-        int fd = accept4(ls->all[i].fd, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            fault_errno("listen.accept", EMFILE)
+                ? -1
+                : accept4(ls->all[i].fd, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0) {
             return errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS;

@@ -7,6 +7,7 @@
 #include "net/resolve.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "loop/pool.h"
@@ -130,7 +131,7 @@ static void name_run(struct job *j)
     struct addrinfo *list = NULL;
 
     n->answer.n = 0;
-    n->error = getaddrinfo(n->host, NULL, &hints, &list);
+    n->error = fault_at("resolve.lookup") ? EAI_AGAIN : getaddrinfo(n->host, NULL, &hints, &list);
     if (n->error != 0) {
         return;
     }

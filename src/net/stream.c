@@ -6,6 +6,7 @@
  */
 #include "net/stream.h"
 
+#include "base/fault.h"
 #include "net/tls.h"
 
 #include <errno.h>
@@ -87,7 +88,7 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
         return STREAM_AGAIN;
     }
     do {
-        got = recv(s->fd, p, n, 0);
+        got = fault_errno("stream.read", ECONNRESET) ? -1 : recv(s->fd, p, n, 0);
     } while (got < 0 && errno == EINTR);
     if (got >= 0) {
         return got;
@@ -113,7 +114,9 @@ ssize_t stream_writev(struct stream *s, const struct iovec *iov, int n, bool mor
     memcpy(&msg.msg_iov, &iov, sizeof(iov)); /* sendmsg does not write through it */
     msg.msg_iovlen = (size_t)n;
     do {
-        sent = sendmsg(s->fd, &msg, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+        sent = fault_errno("stream.write", EPIPE)
+                   ? -1
+                   : sendmsg(s->fd, &msg, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0) {
         return sent;
@@ -137,7 +140,9 @@ ssize_t stream_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
         return STREAM_AGAIN;
     }
     do {
-        sent = sendfile(s->fd, fd, &at, n);
+        sent = fault_errno("stream.file", EIO) || fault_errno("stream.send", EPIPE)
+                   ? -1
+                   : sendfile(s->fd, fd, &at, n);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0) {
         return sent;

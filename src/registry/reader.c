@@ -163,6 +163,9 @@ static void forget_run(struct job *job)
     struct request *q = container_of(job, struct request, reader.job);
     struct store *s = q->registry->cache->store;
 
+    if (q->reader.fd >= 0 && q->hosted) {
+        return; /* another read may succeed, and nobody else has it */
+    }
     if (q->reader.fd >= 0) {
         store_quarantine(s, &q->digest, q->reader.fd);
     } else {

@@ -46,8 +46,18 @@ struct orphans {
         struct digest digest;
         uint64_t size;
         int64_t created;
+        bool parent; /* of others, as the index knows: a manifest */
     } found[ADOPT_MAX];
 };
+
+static bool is_parent(void *arg, const struct digest *child, uint8_t kind, uint64_t size)
+{
+    (void)child;
+    (void)kind;
+    (void)size;
+    *(bool *)arg = true;
+    return false;
+}
 
 static bool find_orphan(void *arg, const struct digest *d, const char *path)
 {
@@ -70,7 +80,8 @@ static bool find_orphan(void *arg, const struct digest *d, const char *path)
         gate_open(o->store->gate, d);
         return true;
     }
-    o->found[o->n++] = (struct orphan){*d, (uint64_t)st.st_size, st.st_mtime};
+    o->found[o->n] = (struct orphan){*d, (uint64_t)st.st_size, st.st_mtime, false};
+    index_each_ref(o->read, d, is_parent, &o->found[o->n++].parent);
     return true;
 }
 
@@ -101,7 +112,9 @@ static void adopt_apply(struct index_write *w, struct index_txn *t)
             .size = one->size,
             .created = one->created,
             .used = now,
-            .class = o->all ? BLOB_OTHER : BLOB_LAYER,
+            .class = one->parent ? BLOB_MANIFEST
+                     : o->all    ? BLOB_OTHER
+                                 : BLOB_LAYER,
         };
         index_txn_put_blob(t, &one->digest, &b);
         o->adopted++;

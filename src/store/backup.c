@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -38,8 +39,8 @@ static int write_copy(struct store *s, struct err *err)
     if (db_copy(s->db, fd, err) < 0) {
         return -1;
     }
-    if (fsync(fd) < 0 || renameat(s->dir_fd, BACKUP_NEW, s->dir_fd, BACKUP_NAME) < 0 ||
-        fsync(s->dir_fd) < 0) {
+    if (fault_errno("backup.fsync", EIO) || fsync(fd) < 0 || fault_errno("backup.rename", EIO) ||
+        renameat(s->dir_fd, BACKUP_NEW, s->dir_fd, BACKUP_NAME) < 0 || fsync(s->dir_fd) < 0) {
         return err_set(err, ERR_STORE, "%s/" BACKUP_NAME ": %s", s->dir, strerror(errno));
     }
     return 0;

@@ -91,6 +91,36 @@ void store_quarantine(struct store *s, const struct digest *d, int fd)
     ignore_result(!store_forget(s, d, fd, true));
 }
 
+struct pushed {
+    struct index_read *read;
+    bool found;
+};
+
+static bool is_hosted(void *arg, uint64_t repo, const struct member_record *m)
+{
+    struct pushed *p = arg;
+    enum repo_kind kind;
+    char name[512];
+
+    (void)m;
+    p->found =
+        index_get_repo_name(p->read, repo, &kind, name) == INDEX_FOUND && kind == REPO_HOSTED;
+    return !p->found;
+}
+
+bool store_is_pushed(struct store *s, const struct digest *d)
+{
+    struct pushed p = {index_read_begin(s), true};
+
+    if (p.read == NULL) {
+        return true; /* it cannot be told */
+    }
+    p.found = false;
+    index_each_holder(p.read, d, is_hosted, &p);
+    index_read_end(p.read);
+    return p.found;
+}
+
 /* --- opening ------------------------------------------------------------------------------- */
 
 /* A blob whose file is not what the index says, on its way to being forgotten. Owner: itself. */
@@ -115,15 +145,15 @@ static bool is_of_file(int error)
     return error != EMFILE && error != ENFILE && error != ENOMEM && error != EINTR;
 }
 
-/* It can be opened and has its size: it was fetched again meanwhile, or what was wrong has passed.
- * *ret_size is -1 where there is no file. */
+/* It can be opened and has its size: it was fetched again meanwhile, or what was wrong has passed;
+ * or that may be, and nobody else has it. *ret_size is -1 where there is no file. */
 static bool fits_now(struct misfit *m, int64_t *ret_size)
 {
     _cleanup_close_ int fd = tree_open_blob(&m->store->tree, &m->digest);
     bool open = fd >= 0 || !is_of_file(errno);
 
     *ret_size = tree_size(&m->store->tree, &m->digest);
-    return open && *ret_size == (int64_t)m->size;
+    return *ret_size == (int64_t)m->size && (open || store_is_pushed(m->store, &m->digest));
 }
 
 /* Within the gate. */

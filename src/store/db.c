@@ -508,7 +508,7 @@ struct db_txn *db_read_begin(struct db *db, struct err *err)
     if (t == NULL) {
         return reader_make(db, err);
     }
-    rc = mdb_txn_renew(t->txn);
+    rc = fault_at("index.read") ? MDB_BAD_RSLOT : mdb_txn_renew(t->txn);
     if (rc != 0) {
         db_error(db, rc, "reading the index", err);
         pthread_mutex_lock(&db->lock);
@@ -556,6 +556,8 @@ int db_commit(struct db_txn *t, struct err *err)
     assert(t->writes);
     if (t->err.code == ERR_NONE && fault_at("index.commit")) {
         txn_error(t, EIO, "committing");
+    } else if (t->err.code == ERR_NONE && fault_at("index.full")) {
+        txn_error(t, ENOSPC, "committing");
     }
     if (t->err.code != ERR_NONE) {
         *err = t->err;
@@ -568,6 +570,7 @@ int db_commit(struct db_txn *t, struct err *err)
         count(store_errors);
         return db_error(db, rc, "committing", err);
     }
+    ignore_result(fault_at("index.committed")); /* of interest where it kills */
     return 0;
 }
 
@@ -663,7 +666,7 @@ void db_del(struct db_txn *t, enum db_table table, struct slice key)
     if (t->err.code != ERR_NONE || !key_fits(key)) {
         return;
     }
-    rc = mdb_del(t->txn, t->db->tables[table], &k, NULL);
+    rc = fault_at("index.del") ? EIO : mdb_del(t->txn, t->db->tables[table], &k, NULL);
     if (rc != 0 && rc != MDB_NOTFOUND) {
         txn_error(t, rc, "deleting a record");
     }
@@ -691,7 +694,7 @@ enum db_found db_each(struct db_txn *t, enum db_table table, struct slice prefix
     if (t->db->tables[table] == NO_TABLE || start.len > DB_KEY_MAX) {
         return DB_ABSENT;
     }
-    rc = mdb_cursor_open(t->txn, t->db->tables[table], &cursor);
+    rc = fault_at("index.each") ? EIO : mdb_cursor_open(t->txn, t->db->tables[table], &cursor);
     if (rc != 0) {
         txn_error(t, rc, "reading records");
         return DB_FAILED;

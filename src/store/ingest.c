@@ -41,7 +41,6 @@ static int ingest_error(const struct ingest *in, int error, const char *doing, s
 }
 
 /* Whether the point named fails now; sets errno as the call behind it would. */
-#define FAULT_IO(point) (fault_at(point) && ((errno = EIO), true))
 
 /* --- opening ------------------------------------------------------------------------------- */
 
@@ -93,9 +92,10 @@ static int open_file(struct ingest *in, struct err *err)
 {
     struct stat st;
 
-    in->fd = FAULT_IO("ingest.open") ? -1
-                                     : openat(in->store->tree.ingest, in->name,
-                                              O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    in->fd = fault_errno("ingest.open", EIO)
+                 ? -1
+                 : openat(in->store->tree.ingest, in->name,
+                          O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (in->fd < 0 || fstat(in->fd, &st) < 0) {
         return ingest_error(in, errno, "opening", err);
     }
@@ -117,7 +117,7 @@ static int allocate(struct ingest *in, struct err *err)
         return 0;
     }
     do {
-        rc = FAULT_IO("ingest.allocate")
+        rc = fault_errno("ingest.allocate", EIO)
                  ? -1
                  : fallocate(in->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)in->reserved);
     } while (rc < 0 && errno == EINTR);
@@ -284,7 +284,7 @@ int ingest_sync(struct ingest *in)
     if (is_spoilt(in)) {
         return -1;
     }
-    return FAULT_IO("ingest.fsync") || fdatasync(in->fd) < 0 ? spoil(in) : 0;
+    return fault_errno("ingest.fsync", EIO) || fdatasync(in->fd) < 0 ? spoil(in) : 0;
 }
 
 int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset, struct err *err)
@@ -292,7 +292,8 @@ int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset, st
     if (grow(in, offset + n, err) < 0) {
         return -1;
     }
-    if (is_spoilt(in) || FAULT_IO("ingest.write") || file_pwrite_all(in->fd, p, n, offset) < 0) {
+    if (is_spoilt(in) || fault_errno("ingest.write", EIO) || fault_errno("ingest.full", ENOSPC) ||
+        file_pwrite_all(in->fd, p, n, offset) < 0) {
         return ingest_error(in, errno, "writing", err);
     }
     if (write_back(in->fd, offset, n) < 0) {
@@ -377,7 +378,7 @@ int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
 {
     bool synced = sync && !is_here_already(in, size); /* others would wait for it at the gate */
 
-    if (is_spoilt(in) || ftruncate(in->fd, (off_t)size) < 0) {
+    if (is_spoilt(in) || fault_errno("ingest.cut", EIO) || ftruncate(in->fd, (off_t)size) < 0) {
         return ingest_error(in, errno, "cutting", err);
     }
     if (synced && sync_or_fail(in, err) < 0) {
@@ -409,11 +410,14 @@ void ingest_recorded(struct ingest *in)
 
 int ingest_keep(struct ingest *in, struct partial_record *p, struct err *err)
 {
-    if (in->claim == NULL || in->fd < 0 || p->stored == 0) {
+    struct stat st;
+
+    if (in->claim == NULL || in->fd < 0 || p->stored == 0 || fstat(in->fd, &st) < 0 ||
+        (uint64_t)st.st_size < p->stored) {
         return err_set(err, ERR_STORE, "this part of a blob cannot be kept");
     }
     if (ftruncate(in->fd, (off_t)p->stored) < 0 || ingest_sync(in) < 0 ||
-        fsync(in->store->tree.ingest) < 0) {
+        fault_errno("ingest.folder", EIO) || fsync(in->store->tree.ingest) < 0) {
         return ingest_error(in, errno, "keeping a part of", err);
     }
     p->touched = clock_wall_s();

@@ -102,6 +102,10 @@ uint64_t store_tick(struct store *s, uint64_t now);
  * Blocks until the index has it; no loop thread, no writer thread. */
 bool store_forget(struct store *s, const struct digest *d, int fd, bool quarantine);
 
+/* Whether a repository that is pushed to has it: then its bytes are nowhere else, and trouble that
+ * may pass is no reason to give them up. Any thread. */
+bool store_is_pushed(struct store *s, const struct digest *d);
+
 /* For tables that have a file of their own. */
 struct db_txn *index_read_db(struct index_read *r);
 

@@ -83,8 +83,7 @@ static ssize_t read_piece(struct scrub *c, int fd, uint64_t offset)
     bool cached = is_cached(fd, offset);
     ssize_t n;
 
-    if (fault_at("scrub.read")) {
-        errno = EIO;
+    if (fault_errno("scrub.read", EIO)) {
         return -1;
     }
     n = file_pread_all(fd, c->piece, PIECE, offset);
@@ -153,8 +152,9 @@ static bool write_anew(struct store *s, const struct digest *d, const unsigned c
     if (fd < 0) {
         return false;
     }
-    good = file_pwrite_all(fd, body, n, 0) == 0 && fdatasync(fd) == 0 &&
-           tree_take(&s->tree, name, d) == 0 && tree_sync_folder(&s->tree, d) == 0;
+    good = file_pwrite_all(fd, body, n, 0) == 0 && !fault_errno("mend.fsync", EIO) &&
+           fdatasync(fd) == 0 && tree_take(&s->tree, name, d) == 0 &&
+           tree_sync_folder(&s->tree, d) == 0;
     close(fd);
     if (!good) {
         ignore_result(unlinkat(s->tree.ingest, name, 0) < 0);
@@ -199,17 +199,20 @@ static const char *why_text(enum scrub_why why)
 
 static void take_out(struct scrub *c, const struct scrub_one *one, int fd, enum scrub_why why)
 {
-    struct scrub_bad bad = {&one->digest, &one->record, why, false};
+    struct scrub_bad bad = {&one->digest, &one->record, why, false, false};
     char text[DIGEST_TEXT_MAX];
 
     bad.mended = one->record.class == BLOB_MANIFEST && mend(c->store, one);
-    if (!bad.mended && !store_forget(c->store, &one->digest, fd, true)) {
+    bad.kept = !bad.mended && why == SCRUB_UNREADABLE && store_is_pushed(c->store, &one->digest);
+    if (!bad.mended && !bad.kept && !store_forget(c->store, &one->digest, fd, true)) {
         return; /* it went, or came anew, meanwhile */
     }
     count(verified_bad);
     log_event(LOG_ERROR, "store.bad", "%s: %s: %s; %s", c->store->dir,
               digest_text(&one->digest, text), why_text(why),
-              bad.mended ? "written anew from the index" : "moved to quarantine");
+              bad.mended ? "written anew from the index"
+              : bad.kept ? "left, as it was pushed"
+                         : "moved to quarantine");
     c->rules->f(c->rules->arg, &bad);
 }
 

@@ -30,6 +30,7 @@ struct scrub_bad {
     const struct blob_record *record; /* as it was */
     enum scrub_why why;
     bool mended; /* a manifest, of whose body the index had a copy: the file is new, and right */
+    bool kept;   /* it was pushed and cannot be read just now: that may pass */
 };
 
 struct scrub_sum {
@@ -41,10 +42,11 @@ struct scrub_sum {
 
 /* One page of blobs, in the order of their keys. Each is opened and hashed; what is missing, of
  * another size, unreadable or something else has its file moved to quarantine/ and its record
- * removed, then rules->f() is called with it: that it is a member of repositories stays, so that it
- * can be fetched again. What was not synced before a crash and is right is believed again. Reads at
- * idle priority of the disk, and leaves the page cache as it was. Blocks; a thread of the pool. -1:
- * ERR_STORE (something that does not speak against the blob), ERR_UNAVAILABLE: it gave up. */
+ * removed, unless it was pushed and cannot be read just now; then rules->f() is called with it.
+ * That it is a member of repositories stays, so that it can be fetched again. What was not synced
+ * before a crash and is right is believed again. Reads at idle priority of the disk, and leaves the
+ * page cache as it was. Blocks; a thread of the pool. -1: ERR_STORE (something that does not speak
+ * against the blob), ERR_UNAVAILABLE: it gave up. */
 int store_scrub(struct store *s, const struct scrub_rules *rules, struct scrub_sum *ret,
                 struct err *err) MUST_CHECK;
 

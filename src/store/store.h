@@ -90,8 +90,8 @@ bool store_lease(struct store *s, const struct digest *d) MUST_CHECK;
 /* They were hashed again and are right: the record will say so. Any thread; nobody waits. */
 void store_mark_verified(struct store *s, const struct digest *d);
 /* It could not be opened: looked at again, and forgotten where it is missing, has not `size` bytes
- * or still cannot be opened. Once this returns, whoever asks the index is not sent there again, and
- * what is fetched anew takes its place. Blocks. */
+ * or, unless it was pushed, still cannot be opened. Once this returns, whoever asks the index is
+ * not sent there again, and what is fetched anew takes its place. Blocks. */
 void store_judge_blob(struct store *s, const struct digest *d, uint64_t size);
 /* They are wrong, or cannot be read, as read from fd: the file goes to quarantine/, the record
  * goes, unless another file has taken its place. Blocks; index first. */

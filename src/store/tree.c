@@ -83,8 +83,7 @@ int tree_open_blob(const struct tree *t, const struct digest *d)
 {
     char path[TREE_PATH_MAX];
 
-    if (fault_at("blob.open")) {
-        errno = EIO;
+    if (fault_errno("blob.open", EIO)) {
         return -1;
     }
     return openat(t->blobs, tree_path(d, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -113,7 +112,8 @@ static int make_folder(struct tree *t, const struct digest *d)
     bool good;
 
     atomic_fetch_add(&t->making, 1);
-    good = (mkdirat(t->blobs, digest_alg_name(d), 0755) == 0 || errno == EEXIST) &&
+    good = !fault_errno("dir.make", ENOSPC) &&
+           (mkdirat(t->blobs, digest_alg_name(d), 0755) == 0 || errno == EEXIST) &&
            (mkdirat(t->blobs, folder_path(d, path), 0755) == 0 || errno == EEXIST);
     atomic_fetch_add(&t->made, 1);
     atomic_fetch_sub(&t->making, 1);
@@ -124,12 +124,12 @@ int tree_take(struct tree *t, const char *name, const struct digest *d)
 {
     char path[TREE_PATH_MAX];
 
-    if (fault_at("ingest.rename")) {
-        errno = EIO;
+    if (fault_errno("ingest.rename", EIO)) {
         return -1;
     }
     tree_path(d, path);
     if (renameat(t->ingest, name, t->blobs, path) == 0) {
+        ignore_result(fault_at("ingest.renamed")); /* of interest where it kills */
         return 0;
     }
     if (errno != ENOENT || make_folder(t, d) < 0) {
@@ -145,8 +145,7 @@ static int sync_path(int at, const char *path)
     if (fd < 0) {
         return -1;
     }
-    if (fault_at("dir.fsync")) {
-        errno = EIO;
+    if (fault_errno("dir.fsync", EIO)) {
         return -1;
     }
     return fsync(fd);
@@ -182,7 +181,7 @@ int tree_remove(const struct tree *t, const struct digest *d)
 {
     char path[TREE_PATH_MAX];
 
-    return unlinkat(t->blobs, tree_path(d, path), 0);
+    return fault_errno("blob.remove", EIO) ? -1 : unlinkat(t->blobs, tree_path(d, path), 0);
 }
 
 int tree_each(const struct tree *t, unsigned n,
@@ -295,7 +294,8 @@ int tree_quarantine(const struct tree *t, const struct digest *d)
 
     hex_encode(d->bytes, digest_size(d), hex);
     snprintf(name, sizeof(name), "%s-%s.%" PRId64, digest_alg_name(d), hex, clock_wall_s());
-    if (renameat(t->blobs, tree_path(d, path), t->quarantine, name) < 0) {
+    if (fault_errno("quarantine.rename", EIO) ||
+        renameat(t->blobs, tree_path(d, path), t->quarantine, name) < 0) {
         return -1;
     }
     prune(t->quarantine);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -408,7 +409,8 @@ bool upload_is_lost(const struct upload *u)
 
 void upload_sync(struct upload *u, const struct upload_mark *mark)
 {
-    if (ingest_sync(&u->ingest) < 0 || (u->synced == 0 && fsync(u->store->tree.ingest) < 0)) {
+    if (ingest_sync(&u->ingest) < 0 || (u->synced == 0 && (fault_errno("ingest.folder", EIO) ||
+                                                           fsync(u->store->tree.ingest) < 0))) {
         count(store_errors);
         log_event(LOG_ERROR, "upload.sync", "%s: upload %s cannot be put on disk: %s",
                   u->store->dir, u->id, strerror(errno));

@@ -24,6 +24,15 @@ def too_long(_signal, _frame):
     raise TooLong(f"more than {DEADLINE} s")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "faults: needs fault points, which a release has not")
+
+
+def pytest_collection_modifyitems(items):
+    if VARIANT == "release":
+        items[:] = [item for item in items if not item.get_closest_marker("faults")]
+
+
 @pytest.fixture(autouse=True)
 def deadline():
     signal.signal(signal.SIGALRM, too_long)

@@ -172,6 +172,10 @@ class Pending:
         self.sock.close()
 
 
+class StartFailed(AssertionError):
+    """It ended, or does not say that it listens."""
+
+
 class Larder:
     """One server with a data directory of its own, which outlives stop(), kill() and start()."""
 
@@ -208,6 +212,7 @@ class Larder:
 
     def start(self):
         self.ended_well = False
+        self.host, self.port, self.url = None, None, None
         self.doors = []
         self.process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, text=True,
                                         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
@@ -218,8 +223,8 @@ class Larder:
             threading.Thread(target=self._take_access, args=(self.process,), daemon=True)]
         for thread in self._threads:
             thread.start()
-        assert ready.wait(30), "not ready:\n" + self.events
-        assert self.port, "did not start:\n" + self.events
+        if not ready.wait(30) or not self.port:
+            raise StartFailed(self.events)
         return self
 
     def _take_events(self, process, ready):

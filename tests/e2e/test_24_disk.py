@@ -4,6 +4,7 @@ import os
 import pytest
 
 from larder import fill
+from recount import Index
 from registry import noise
 
 REPO = "library/x"
@@ -193,3 +194,50 @@ def test_a_disk_without_room_for_the_index(registry, cramped, small_disk):
     os.unlink(small_disk / "filler")
     reply = cramped.get(path_of(img.layers[0]))
     assert reply.complete and reply.body == SMALL
+
+
+@pytest.mark.faults
+def test_what_could_not_be_written_is_no_part_of_the_blob(registry, larder):
+    """Neither the disk nor memory takes it. What came was hashed, but is nowhere: the next one
+    begins from the start."""
+    digest = registry.add_blob(REPO, SMALL)
+    lar = larder(upstreams={"docker.io": registry.url}, limits=QUICK,
+                 config={"cache": {"max_size": 4096, "min_free": 0}},
+                 env={"FAULT": "window.open:1-1000"})
+    reply = lar.get(path_of(digest))
+    assert reply.status >= 500 and reply.code()
+    lar.stop()
+    lar.env = {}
+    lar.config["cache"]["max_size"] = "4MiB"
+    lar.start()
+    reply = lar.get(path_of(digest))
+    assert reply.status == 200 and reply.body == SMALL
+
+
+FAULTS = ["ingest.open", "ingest.allocate", "ingest.write", "ingest.full", "ingest.fsync",
+          "ingest.cut", "ingest.rename", "ingest.folder", "dir.make", "dir.fsync", "blob.fsync",
+          "index.begin", "index.put", "index.commit", "index.full", "file.short"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("point", FAULTS)
+def test_a_disk_that_fails(registry, larder, tmp_path, point, first):
+    """Pulls go on; once it works again, by itself, what is pulled is kept again."""
+    fails = tmp_path / "fails"
+    lar = larder(upstreams={"docker.io": registry.url}, limits=QUICK,
+                 config={"cache": {"prefetch": False, "min_free": 0}},
+                 env={"FAULT": f"{point}:{first}-1000000", "FAULT_WHEN": str(fails)})
+    fails.touch()
+    img = registry.add_image(REPO, "1", [SMALL, LARGE[:9 * MIB]])
+    for _ in range(2):
+        assert lar.get(f"/v2/{REPO}/manifests/1").body == img.body
+        for layer, data in zip(img.layers, (SMALL, LARGE[:9 * MIB]), strict=True):
+            reply = lar.get(path_of(layer))
+            assert reply.status == 200 and reply.complete and reply.body == data
+    fails.unlink()
+    for layer in img.layers:
+        lar.wait(lambda layer=layer: lar.get(path_of(layer)).source() == "hit", "it is kept")
+    assert set(img.layers) <= lar.kept()
+    lar.stop()
+    Index(lar.data).check()

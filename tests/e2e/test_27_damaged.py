@@ -3,7 +3,6 @@ import os
 
 import pytest
 
-from larder import VARIANT
 from push import image_body, put_blob
 from registry import digest_of, noise
 
@@ -65,10 +64,7 @@ def test_a_manifest(registry, lar, how, by):
     assert lar.get(path).source() == "hit"
 
 
-FAULTY = pytest.mark.skipif(VARIANT == "release", reason="the release build has no fault points")
-
-
-@FAULTY
+@pytest.mark.faults
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("fault", ["blob.open:1-2", "blob.read:1"])
 def test_a_blob_that_cannot_be_read(registry, lar, fault, data):
@@ -85,7 +81,7 @@ def test_a_blob_that_cannot_be_read(registry, lar, fault, data):
     assert len(os.listdir(os.path.join(lar.data, "quarantine"))) == 1
 
 
-@FAULTY
+@pytest.mark.faults
 def test_what_breaks_off_is_fetched_the_next_time(registry, lar):
     """The head is out, so this one is cut; nobody meets the file again."""
     digest = registry.add_blob(REPO, LARGE)

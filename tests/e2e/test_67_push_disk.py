@@ -7,6 +7,7 @@ from larder import fill
 from push import (REPO, begin, blob_path, check_blob, check_put, check_session, image_body,
                   is_there, manifest_path, offset, push, put_blob, put_image, send_manifest,
                   with_query)
+from recount import Index
 from registry import digest_of, noise
 
 MIB = 1024 * 1024
@@ -92,3 +93,41 @@ def test_no_room_for_the_index(cramped):
     assert set(cramped.get(f"/v2/{REPO}/tags/list").json()["tags"]) >= {"1", *taken}
     assert cramped.get(manifest_path("1")).body == img.body
     put_blob(cramped, DATA)
+
+
+FAULTS = ["ingest.open", "ingest.allocate", "ingest.write", "ingest.full", "ingest.fsync",
+          "ingest.cut", "ingest.rename", "ingest.folder", "dir.make", "dir.fsync", "index.begin",
+          "index.put", "index.commit", "index.full", "index.get", "index.read", "file.short"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("crash", [False, True], ids=["on", "crash"])
+@pytest.mark.parametrize("first", [1, 3])
+@pytest.mark.parametrize("point", FAULTS)
+def test_a_disk_that_fails(larder, tmp_path, point, first, crash):
+    """What is refused is refused clearly, what was answered 201 stays, and once the disk works,
+    the same pushes are taken."""
+    fails = tmp_path / "fails"
+    lar = larder(config={"cache": {"min_free": 0}},
+                 env={"FAULT": f"{point}:{first}-1000000", "FAULT_WHEN": str(fails)})
+    before = put_image(lar, "before", [DATA[:1000]])
+    fails.touch()
+    body = image_body([DATA[:MIB]], config=b"[]", annotations={"x": "y" * 50_000})
+    replies = {data: push(lar, "post_only", data) for data in (b"[]", DATA[:MIB])}
+    tagged = send_manifest(lar, "after", body)
+    for reply in (*replies.values(), tagged):
+        assert reply.status == 201 or (reply.status >= 400 and reply.code() and reply.message())
+    fails.unlink()
+    if crash:
+        lar.kill()
+        lar.start()
+    assert lar.get(manifest_path("before")).body == before.body
+    for data, reply in replies.items():
+        assert is_there(lar, blob_path(digest_of(data))) or reply.status != 201
+    assert is_there(lar, manifest_path("after")) or tagged.status != 201
+    for data in (b"[]", DATA[:MIB]):
+        put_blob(lar, data)
+        check_blob(lar, data)
+    assert send_manifest(lar, "after", body).status == 201
+    lar.stop()
+    Index(lar.data).check()

@@ -4,10 +4,10 @@ import subprocess
 import time
 
 import pytest
-from larder import PROGRAM, VARIANT
+from larder import PROGRAM
 from push import check_manifest, manifest_path, put_blob, put_image
 from recount import Index
-from registry import noise
+from registry import digest_of, noise
 
 REPO = "library/x"
 LARGE = noise(1_500_000, seed=76)
@@ -187,7 +187,7 @@ def test_a_stop_in_the_middle(lar):
         assert slow.returncode == 1 and out == "" and said.startswith("larder: ")
 
 
-@pytest.mark.skipif(VARIANT == "release", reason="the release build has no fault points")
+@pytest.mark.faults
 def test_a_file_that_cannot_be_read(registry, lar):
     img = pull(lar, registry, LARGE)
     lar.stop()
@@ -196,3 +196,16 @@ def test_a_file_that_cannot_be_read(registry, lar):
     lar.start()
     for digest in (*img.layers, img.config):
         assert lar.get(path_of(digest)).status == 200
+
+
+@pytest.mark.faults
+def test_what_was_pushed_and_cannot_be_read_just_now(lar):
+    """A disk that is gone for a moment is no reason to give up what nobody else has."""
+    put_blob(lar, LARGE)
+    lar.stop()
+    said = verify(lar, "--repair", env={"FAULT": "scrub.read:1-1000"}, status=1)
+    assert said[0].endswith("left where it is, as it was pushed to stage/app")
+    assert "0 lost" in said[1]
+    lar.start()
+    assert lar.get(path_of(digest_of(LARGE), "stage/app")).body == LARGE
+    assert verify(lar)[-1].endswith(": 0 bad")
