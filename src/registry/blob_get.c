@@ -426,7 +426,7 @@ static const struct step *step_join(struct op *op)
     request_wait(q, q->proved && q->size != UINT64_MAX && q->size > SMALL_BLOB
                         ? limits.early_headers
                         : limits.first_byte);
-    if (!q->ticket.joined && q->kind == CHILD_LAYER) {
+    if (!q->ticket.joined && q->kind == CHILD_LAYER && !request_is_offline(q)) {
         prefetch_layer(cache_of(q), q->loop, &q->repo, &q->digest);
     }
     return &S_flying;

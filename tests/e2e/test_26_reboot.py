@@ -93,3 +93,28 @@ def test_a_blob_that_a_crash_damaged(registry, lar, tmp_path, data, damage):
     lar.wait_counter("flights_landed", 1)
     assert lar.kept() == {digest}
     assert registry.hits("GET", digest) == 2
+
+
+CACHED = {"Cache-Control": "only-if-cached"}
+
+
+def test_only_if_cached_verifies_and_asks_nobody(registry, larder, tmp_path):
+    """Neither for the other layers of the image, nor for what turns out to be damaged."""
+    img = registry.add_image(REPO, "1", [BLOB, SMALL, noise(80_000, seed=52)])
+    lar = larder(upstreams={"docker.io": registry.url}, config={"cache": {"prefetch": False}})
+    lar.get(f"/v2/{REPO}/manifests/1")
+    for n, digest in enumerate(img.layers[:2]):
+        lar.get(path_of(digest))
+        lar.wait_counter("flights_landed", n + 1)
+    lar.kill()
+    with open(file_of(lar, img.layers[1]), "r+b") as file:
+        file.write(b"x")
+    lar.config = {}
+    asked = len(registry.requests)
+    after_a_reboot(lar, tmp_path)
+    assert lar.get(f"/v2/{REPO}/manifests/{img.digest}", CACHED).body == img.body
+    assert lar.get(path_of(img.layers[0]), CACHED).body == BLOB
+    reply = lar.get(path_of(img.layers[1]), CACHED)
+    assert reply.status == 404 and reply.code() == "BLOB_UNKNOWN", reply
+    lar.stop()
+    assert len(registry.requests) == asked
