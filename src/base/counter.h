@@ -12,6 +12,8 @@
 #define COUNTER_LIST(X)                                                                            \
     X(connections_accepted, "connections that clients opened")                                     \
     X(connections_open, "connections of clients that are open now")                                \
+    X(tls_accepted, "TLS handshakes of clients that were done")                                    \
+    X(tls_refused, "TLS handshakes of clients that failed")                                        \
     X(requests, "requests whose head was read whole")                                              \
     X(requests_bad, "requests refused by the parser")                                              \
     X(responses_hit, "answers from the store, nothing asked upstream")                             \

@@ -18,6 +18,7 @@
     X(retry_max, 10000, "longest pause between tries")                                             \
     X(connect, 5000, "connecting to one address of an upstream")                                   \
     X(tls, 5000, "a TLS handshake")                                                                \
+    X(tls_files, 10000, "between two looks whether certificates of listeners changed")             \
     X(upstream_headers, 15000, "the response head of an upstream")                                 \
     X(upstream_stall, 30000, "an upstream body without a byte")                                    \
     X(client_headers, 10000, "a client's request head, from its first byte")                       \

@@ -6,18 +6,24 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+static const char *scheme(const struct http_listener *l)
+{
+    if (strncmp(l->text, "unix:", 5) == 0) {
+        return "";
+    }
+    return l->tls != NULL ? "https://" : "http://";
+}
+
 static void print_listeners(const struct http_listener *all, unsigned n)
 {
     static const char *const ROLES[] = {"", ", mirror only", ", registry only", ", commands only"};
 
     for (unsigned i = 0; i < n; i++) {
-        bool is_unix = strncmp(all[i].text, "unix:", 5) == 0;
-
         if (all[i].role == ROLE_CONTROL) {
             fprintf(stderr, "larder: control socket %s\n", all[i].text + 5);
             continue;
         }
-        fprintf(stderr, "larder: listening on %s%s%s\n", is_unix ? "" : "http://", all[i].text,
+        fprintf(stderr, "larder: listening on %s%s%s\n", scheme(&all[i]), all[i].text,
                 ROLES[all[i].role]);
         if (!access_is_local(all[i].text)) {
             fprintf(stderr,
@@ -73,8 +79,8 @@ void banner_print(const struct config *c, const struct store *s, const struct ht
             strncmp(all[i].text, "unix:", 5) != 0) {
             fprintf(stderr,
                     "larder: for Docker, in /etc/docker/daemon.json: "
-                    "{\"registry-mirrors\": [\"http://%s\"]}\n",
-                    all[i].text);
+                    "{\"registry-mirrors\": [\"%s%s\"]}\n",
+                    scheme(&all[i]), all[i].text);
             break;
         }
     }

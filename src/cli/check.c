@@ -16,7 +16,9 @@ static void print_listeners(const struct config *c)
     for (size_t i = 0; i < c->n_listeners; i++) {
         const struct config_listener *l = &c->listeners[i];
 
-        printf("%-10s%s%s%s\n", i == 0 ? "listens" : "", l->address, ROLES[l->role],
+        printf("%-10s%s%s%s%s%s\n", i == 0 ? "listens" : "", l->address, ROLES[l->role],
+               l->certificate != NULL ? ", TLS" : "",
+               l->client_ca != NULL ? ", clients need a certificate" : "",
                l->push ? ", takes pushes" : "");
     }
 }

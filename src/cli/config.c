@@ -274,6 +274,9 @@ void config_clear_listeners(struct config *c)
 {
     for (size_t i = 0; i < c->n_listeners; i++) {
         free(c->listeners[i].address);
+        free(c->listeners[i].certificate);
+        free(c->listeners[i].key);
+        free(c->listeners[i].client_ca);
     }
     c->n_listeners = 0;
 }

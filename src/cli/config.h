@@ -15,6 +15,9 @@ struct config_listener {
     char *address; /* "127.0.0.1:5000", "[::1]:5000", "unix:/path" */
     enum route_role role;
     bool push;
+    char *certificate; /* of "tls"; NULL: plain */
+    char *key;
+    char *client_ca; /* NULL: clients need no certificate */
 };
 
 struct config_upstream {

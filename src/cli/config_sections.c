@@ -66,18 +66,31 @@ static int read_role(const struct config_node *n, void *at)
     return 0;
 }
 
-static int refuse_tls(const struct config_node *n, void *at)
+static const struct config_field TLS_FIELDS[] = {
+    {"certificate", read_string, offsetof(struct config_listener, certificate)},
+    {"key", read_string, offsetof(struct config_listener, key)},
+    {"client_ca", read_string, offsetof(struct config_listener, client_ca)},
+};
+
+static int read_tls(const struct config_node *n, void *at)
 {
-    (void)at;
-    return config_fail(n, "is not supported in this version; leave it out, and put a server that "
-                          "ends TLS in front where it is needed");
+    static const struct config_fields fields = {TLS_FIELDS, ARRAY_LEN(TLS_FIELDS), NULL};
+    struct config_listener *l = at;
+
+    if (config_read_object(n, &fields, l) < 0) {
+        return -1;
+    }
+    if (l->certificate == NULL || l->key == NULL) {
+        return config_fail(n, "must have a \"certificate\" and its \"key\", files in PEM");
+    }
+    return 0;
 }
 
 static const struct config_field LISTENER_FIELDS[] = {
     {"address", read_address, offsetof(struct config_listener, address)},
     {"role", read_role, offsetof(struct config_listener, role)},
     {"push", read_bool, offsetof(struct config_listener, push)},
-    {"tls", refuse_tls, 0},
+    {"tls", read_tls, 0},
 };
 
 int config_read_listener(const struct config_node *n, void *config)

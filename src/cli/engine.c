@@ -10,10 +10,9 @@
 #include "cache/flight.h"
 #include "cache/flow.h"
 #include "cli/cpus.h"
+#include "cli/doors.h"
 #include "cli/open.h"
-#include "net/listen.h"
 #include "net/resolve.h"
-#include "net/supervisor.h"
 #include "registry/access.h"
 #include "registry/record.h"
 #include "registry/registry.h"
@@ -59,8 +58,7 @@ struct engine {
     struct control *control;
     struct http_server *server;
     struct listeners *listeners;
-    struct http_listener *listener_info; /* the configured ones, then the control socket */
-    unsigned n_listeners;
+    struct doors doors;
 };
 
 /* --- requests and connections -------------------------------------------------------------- */
@@ -106,7 +104,7 @@ static void on_accepted(void *context, struct loop *l, unsigned i, int fd, const
 {
     struct engine *s = context;
 
-    http_server_accept(s->server, l, fd, &s->listener_info[i], peer);
+    http_server_accept(s->server, l, fd, &s->doors.all[i], peer);
 }
 
 static unsigned on_load(void *context, const struct loop *l)
@@ -255,41 +253,12 @@ static void make_registry(struct engine *s)
     s->server = http_server_new(&server);
 }
 
-/* The service manager's socket, where it handed one over for this address. */
-static int add_listener(struct engine *s, struct supervisor *given, const char *address,
-                        struct err *err)
-{
-    int fd = supervisor_take(given, address);
-
-    return fd >= 0 ? listeners_add_socket(s->listeners, fd, address, err)
-                   : listeners_add(s->listeners, address, err);
-}
-
 static int make_listeners(struct engine *s, struct err *err)
 {
     struct listen_sink sink = {on_accepted, on_load, s};
-    size_t n = s->alone ? 0 : s->config->n_listeners;
-    _cleanup_free_ char *control = xasprintf("unix:%s/control.sock", s->config->data);
-    struct supervisor given = {0};
 
     s->listeners = listeners_new(&sink);
-    s->listener_info = xcalloc(n + 1, sizeof(*s->listener_info));
-    if (!s->alone && supervisor_receive(&given, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i <= n; i++) {
-        bool is_control = i == n;
-
-        if (add_listener(s, &given, is_control ? control : s->config->listeners[i].address, err) <
-            0) {
-            return -1;
-        }
-        s->listener_info[i].text = listeners_text(s->listeners, (unsigned)i);
-        s->listener_info[i].role = is_control ? ROLE_CONTROL : (int)s->config->listeners[i].role;
-        s->listener_info[i].push = !is_control && s->config->listeners[i].push;
-        s->n_listeners++;
-    }
-    return supervisor_done(&given, err);
+    return doors_init(&s->doors, s->config, s->alone, s->listeners, err);
 }
 
 static int engine_make(struct engine *s, struct err *err)
@@ -371,7 +340,7 @@ void engine_free(struct engine *s)
     }
     free(s->workers);
     free(s->upstream_list);
-    free(s->listener_info);
+    doors_fini(&s->doors);
     free(s->routes);
     config_free(s->config);
     free(s);
@@ -406,6 +375,11 @@ void engine_stop(struct engine *s)
     workers_stop(s);
 }
 
+void engine_renew_keys(struct engine *s, bool force)
+{
+    doors_renew_keys(&s->doors, force);
+}
+
 const struct config *engine_config(const struct engine *s)
 {
     return s->config;
@@ -418,6 +392,6 @@ const struct store *engine_store(const struct engine *s)
 
 const struct http_listener *engine_listeners(const struct engine *s, unsigned *ret_n)
 {
-    *ret_n = s->n_listeners;
-    return s->listener_info;
+    *ret_n = s->doors.n;
+    return s->doors.all;
 }

@@ -29,6 +29,10 @@ unsigned engine_connections(const struct engine *e);
 /* Cuts what is left of them, and ends the loops. */
 void engine_stop(struct engine *e);
 
+/* Reads certificates and keys of listeners again where their files changed, or where `force`; says
+ * in the log what came of it. Where they are no good, those before stay in use. Blocks. */
+void engine_renew_keys(struct engine *e, bool force);
+
 /* What it is made of; borrowed. */
 const struct config *engine_config(const struct engine *e);
 const struct store *engine_store(const struct engine *e);

@@ -1,5 +1,6 @@
 /*
- * cli/serve.c - the server in the foreground, until SIGTERM or SIGINT.
+ * cli/serve.c - the server in the foreground, until SIGTERM or SIGINT. On SIGHUP certificates are
+ * read again.
  */
 #include "cli/serve.h"
 
@@ -8,6 +9,7 @@
 #include "cli/engine.h"
 #include "net/supervisor.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,16 +18,17 @@
 
 #define DRAIN_LOOK_MS 50
 
-/* Waits for SIGTERM or SIGINT at `fd`; false where `ms` passed first. */
-static bool wait_signal(int fd, int ms)
+/* Waits for a signal at `fd`: its number, or 0 where `ms` passed first. */
+static int wait_signal(int fd, uint64_t ms)
 {
     struct pollfd p = {fd, POLLIN, 0};
     struct signalfd_siginfo info;
 
-    if (poll(&p, 1, ms) <= 0) {
-        return false;
+    if (poll(&p, 1, ms > INT_MAX ? INT_MAX : (int)ms) <= 0 ||
+        read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info)) {
+        return 0;
     }
-    return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
+    return (int)info.ssi_signo;
 }
 
 /* Lets what is under way come to its end; a second signal, or limits.drain, ends it. */
@@ -36,7 +39,9 @@ static void serve_drain(struct engine *e, int signals)
     supervisor_tell("STOPPING=1");
     engine_drain(e);
     while (waited < limits.drain && engine_connections(e) > 0) {
-        if (wait_signal(signals, DRAIN_LOOK_MS)) {
+        int number = wait_signal(signals, DRAIN_LOOK_MS);
+
+        if (number == SIGTERM || number == SIGINT) {
             log_event(LOG_WARN, "serve.stop", "second signal: transfers under way are cut");
             return;
         }
@@ -44,7 +49,7 @@ static void serve_drain(struct engine *e, int signals)
     }
 }
 
-/* SIGTERM and SIGINT are read from a descriptor; no thread is ever interrupted by them. */
+/* SIGTERM, SIGINT and SIGHUP are read from a descriptor; no thread is ever interrupted by them. */
 static int signals_open(void)
 {
     sigset_t wanted;
@@ -53,6 +58,7 @@ static int signals_open(void)
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
+    sigaddset(&wanted, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &wanted, NULL);
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
@@ -60,13 +66,16 @@ static int signals_open(void)
 static void serve_loop(struct engine *e, int signals)
 {
     const struct http_listener *listeners;
+    int number = 0;
     unsigned n;
 
     engine_start(e);
     listeners = engine_listeners(e, &n);
     banner_print(engine_config(e), engine_store(e), listeners, n);
     supervisor_tell("READY=1");
-    while (!wait_signal(signals, -1)) {
+    while (number != SIGTERM && number != SIGINT) {
+        number = wait_signal(signals, limits.tls_files);
+        engine_renew_keys(e, number == SIGHUP);
     }
     serve_drain(e, signals);
     engine_stop(e);

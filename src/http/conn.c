@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/log.h"
+#include "net/tls.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -16,6 +18,14 @@
 static void conn_run(struct task *t);
 static void head_wait(struct http_conn *c);
 static void on_timer(struct timer *t);
+
+/* The first request of a new connection. */
+static void expect_first(struct http_conn *c)
+{
+    c->state = CONN_HEAD;
+    c->head_timed = true;
+    timer_set(&c->timer, limits.client_headers);
+}
 
 struct http_conn *conn_new(struct http_home *home, int fd, const struct http_listener *listener,
                            const char *client)
@@ -28,10 +38,14 @@ struct http_conn *conn_new(struct http_home *home, int fd, const struct http_lis
     task_init(&c->task, conn_run);
     timer_init(&c->timer, home->loop, on_timer);
     list_append(&home->conns, &c->node);
-    c->state = CONN_HEAD;
-    c->head_timed = true;
-    timer_set(&c->timer, limits.client_headers);
     stream_open(&c->stream, home->loop, fd, &c->task);
+    if (listener->tls != NULL) {
+        c->state = CONN_TLS;
+        tls_session_accept(&c->stream, listener->tls);
+        timer_set(&c->timer, limits.tls);
+    } else {
+        expect_first(c);
+    }
     atomic_fetch_add_explicit(&home->server->load[loop_index(home->loop)], 1, memory_order_relaxed);
     count(connections_open);
     return c;
@@ -283,6 +297,25 @@ static void exchange_begin(struct http_conn *c, struct exchange *x)
     c->home->server->options.handle(&x->pub);
 }
 
+static bool pump_tls(struct http_conn *c)
+{
+    ssize_t n = tls_handshake(&c->stream);
+
+    if (n == STREAM_AGAIN) {
+        return false;
+    }
+    if (n == STREAM_FAILED) {
+        count(tls_refused);
+        log_event(LOG_DEBUG, "client.tls", "%s at %s: %s", c->client, c->listener->text,
+                  c->stream.err.text);
+        conn_die(c);
+        return false;
+    }
+    count(tls_accepted);
+    expect_first(c);
+    return true;
+}
+
 /* Reads what is there of a head. False: it is not whole. */
 static bool head_parse(struct http_conn *c)
 {
@@ -484,6 +517,8 @@ static bool pump_linger(struct http_conn *c)
 static bool pump(struct http_conn *c)
 {
     switch (c->state) {
+    case CONN_TLS:
+        return pump_tls(c);
     case CONN_HEAD:
         return pump_head(c);
     case CONN_EXCHANGE:

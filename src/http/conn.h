@@ -1,9 +1,10 @@
 /*
  * http/conn.h - a connection of a client, as the files of the server share it. For nobody else.
  *
- *   HEAD -> EXCHANGE -> [PROVE] -> FLUSH -> [SKIP] -> HEAD …
+ *   [TLS] -> HEAD -> EXCHANGE -> [PROVE] -> FLUSH -> [SKIP] -> HEAD …
  *     any of them -> LINGER -> DEAD, or straight to DEAD
  *
+ * TLS        the handshake is under way
  * HEAD       waits for a request or for the rest of its head
  * EXCHANGE   a handler has the exchange
  * PROVE      the response is complete and waits for the chunks of a body that the handler did not
@@ -41,6 +42,7 @@
 #define SPARES_MAX 128
 
 enum conn_state {
+    CONN_TLS,
     CONN_HEAD,
     CONN_EXCHANGE,
     CONN_PROVE,

@@ -18,6 +18,7 @@
 #include "net/stream.h"
 
 struct http_server;
+struct tls_keys; /* net/tls.h */
 struct http_exchange;
 
 /* What was bound: handed to handlers so that a role can be told from the connection. */
@@ -25,6 +26,7 @@ struct http_listener {
     const char *text; /* as configured: "127.0.0.1:5000", "unix:/path" */
     int role;         /* the caller's own value */
     bool push;
+    struct tls_keys *tls; /* NULL: plain */
 };
 
 /* Owner: the connection. Thread: its loop's. Slices live until the exchange ends. */

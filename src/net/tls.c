@@ -14,10 +14,12 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PIECE (64u * 1024) /* of a file that the kernel cannot send */
@@ -85,6 +87,17 @@ static int trust_file(SSL_CTX *ctx, const char *path, struct err *err)
     return 0;
 }
 
+/* Of a client as of a server. */
+static void ctx_set_up(SSL_CTX *ctx)
+{
+    assert(ctx != NULL);
+    signal(SIGPIPE, SIG_IGN);
+    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
+}
+
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_session *t = SSL_get_app_data(ssl);
@@ -101,14 +114,9 @@ struct tls_trust *tls_trust_new(const char *ca_file, bool insecure, struct err *
 {
     struct tls_trust *t = xnew(struct tls_trust);
 
-    signal(SIGPIPE, SIG_IGN);
     t->insecure = insecure;
     t->ctx = SSL_CTX_new(TLS_client_method());
-    assert(t->ctx != NULL);
-    SSL_CTX_set_min_proto_version(t->ctx, TLS1_2_VERSION);
-    SSL_CTX_set_mode(t->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                 SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_options(t->ctx, SSL_OP_ENABLE_KTLS);
+    ctx_set_up(t->ctx);
     SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(t->ctx, on_new_session);
     trust_system(t->ctx);
@@ -133,6 +141,206 @@ void tls_ticket_fini(struct tls_ticket *t)
 {
     SSL_SESSION_free(t->session);
     t->session = NULL;
+}
+
+/* --- keys ---------------------------------------------------------------------------------- */
+
+#define KEY_FILES 3 /* certificate, key, client_ca */
+
+/* Which file stands under a name; all 0 where there is none. */
+struct tls_stamp {
+    struct timespec changed;
+    off_t size;
+    ino_t ino;
+    dev_t dev;
+};
+
+struct tls_keys {
+    char *files[KEY_FILES]; /* the last may be NULL */
+    struct tls_stamp seen[KEY_FILES];
+    pthread_mutex_t lock;
+    SSL_CTX *ctx; /* guarded by the lock; sessions hold one of their own */
+};
+
+static void stamp_files(const struct tls_keys *k, struct tls_stamp ret[KEY_FILES])
+{
+    memset(ret, 0, KEY_FILES * sizeof(*ret));
+    for (size_t i = 0; i < KEY_FILES; i++) {
+        struct stat st;
+
+        if (k->files[i] != NULL && stat(k->files[i], &st) == 0) {
+            ret[i].changed = st.st_mtim;
+            ret[i].size = st.st_size;
+            ret[i].ino = st.st_ino;
+            ret[i].dev = st.st_dev;
+        }
+    }
+}
+
+static bool stamp_same(const struct tls_stamp *a, const struct tls_stamp *b)
+{
+    return a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec &&
+           a->size == b->size && a->ino == b->ino && a->dev == b->dev;
+}
+
+/* A key with a password: OpenSSL would ask for it at the terminal, and wait. */
+static int on_password(char *buf, int size, int writing, void *arg)
+{
+    (void)buf;
+    (void)size;
+    (void)writing;
+    (void)arg;
+    return -1;
+}
+
+static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
+                   const unsigned char *in, unsigned in_len, void *arg)
+{
+    static const unsigned char ours[] = "\x08http/1.1";
+    unsigned char *chosen;
+
+    (void)ssl;
+    (void)arg;
+    if (SSL_select_next_proto(&chosen, ret_len, ours, sizeof(ours) - 1, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED) {
+        return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2 */
+    }
+    *ret = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static int readable(const char *path, struct err *err)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len;
+
+    return file_read(path, 8u << 20, &text, &len, err);
+}
+
+static int load_key(SSL_CTX *ctx, const char *certificate, const char *path, struct err *err)
+{
+    unsigned long code;
+
+    if (SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM) == 1) {
+        return 0;
+    }
+    code = ERR_peek_error();
+    ERR_clear_error();
+    if (ERR_GET_LIB(code) == ERR_LIB_X509 && (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH ||
+                                              ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH)) {
+        return err_set(err, ERR_CONFIG, "%s: is not the key of the certificate in %s", path,
+                       certificate);
+    }
+    return err_set(err, ERR_CONFIG, "%s: holds no private key in PEM without a password", path);
+}
+
+static int load_client_ca(SSL_CTX *ctx, const char *path, struct err *err)
+{
+    STACK_OF(X509_NAME) * names;
+
+    if (trust_file(ctx, path, err) < 0) {
+        return -1;
+    }
+    names = SSL_load_client_CA_file(path);
+    if (names != NULL) {
+        SSL_CTX_set_client_CA_list(ctx, names);
+    }
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return 0;
+}
+
+static int load_files(const struct tls_keys *k, SSL_CTX *ctx, struct err *err)
+{
+    if (readable(k->files[0], err) < 0 || readable(k->files[1], err) < 0) {
+        return -1;
+    }
+    if (SSL_CTX_use_certificate_chain_file(ctx, k->files[0]) != 1) {
+        ERR_clear_error();
+        return err_set(err, ERR_CONFIG, "%s: holds no certificate in PEM", k->files[0]);
+    }
+    if (load_key(ctx, k->files[0], k->files[1], err) < 0) {
+        return -1;
+    }
+    return k->files[2] == NULL ? 0 : load_client_ca(ctx, k->files[2], err);
+}
+
+/* Tickets are sealed with a key of this context alone: whoever it was that a client showed to be
+ * then, it shows anew once the files have changed. */
+static SSL_CTX *server_ctx(const struct tls_keys *k, struct err *err)
+{
+    static const unsigned char id[] = "larder";
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+    ctx_set_up(ctx);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    ignore_result(SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1) != 1);
+    SSL_CTX_set_default_passwd_cb(ctx, on_password);
+    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+    if (load_files(k, ctx, err) < 0) {
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    ERR_clear_error();
+    return ctx;
+}
+
+struct tls_keys *tls_keys_new(const char *certificate, const char *key, const char *client_ca,
+                              struct err *err)
+{
+    struct tls_keys *k = xnew(struct tls_keys);
+
+    pthread_mutex_init(&k->lock, NULL);
+    k->files[0] = xstrdup(certificate);
+    k->files[1] = xstrdup(key);
+    k->files[2] = client_ca == NULL ? NULL : xstrdup(client_ca);
+    stamp_files(k, k->seen);
+    k->ctx = server_ctx(k, err);
+    if (k->ctx == NULL) {
+        tls_keys_free(k);
+        return NULL;
+    }
+    return k;
+}
+
+void tls_keys_free(struct tls_keys *k)
+{
+    if (k == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < KEY_FILES; i++) {
+        free(k->files[i]);
+    }
+    SSL_CTX_free(k->ctx);
+    pthread_mutex_destroy(&k->lock);
+    free(k);
+}
+
+int tls_keys_renew(struct tls_keys *k, bool force, struct err *err)
+{
+    struct tls_stamp now[KEY_FILES];
+    bool same = true;
+    SSL_CTX *ctx;
+    SSL_CTX *before;
+
+    stamp_files(k, now);
+    for (size_t i = 0; i < KEY_FILES; i++) {
+        same = same && stamp_same(&now[i], &k->seen[i]);
+    }
+    if (same && !force) {
+        return 0;
+    }
+    memcpy(k->seen, now, sizeof(now));
+    ctx = server_ctx(k, err);
+    if (ctx == NULL) {
+        return -1;
+    }
+    pthread_mutex_lock(&k->lock);
+    before = k->ctx;
+    k->ctx = ctx;
+    pthread_mutex_unlock(&k->lock);
+    SSL_CTX_free(before);
+    return 1;
 }
 
 /* --- what is wrong with a certificate ------------------------------------------------------ */
@@ -312,6 +520,24 @@ void tls_session_start(struct stream *s, const struct tls_trust *trust, const ch
     s->tls = t;
 }
 
+void tls_session_accept(struct stream *s, struct tls_keys *keys)
+{
+    struct tls_session *t = xnew(struct tls_session);
+
+    assert(s->tls == NULL);
+    pthread_mutex_lock(&keys->lock);
+    t->ssl = SSL_new(keys->ctx);
+    pthread_mutex_unlock(&keys->lock);
+    assert(t->ssl != NULL);
+    SSL_set_app_data(t->ssl, t);
+    SSL_set_accept_state(t->ssl);
+    if (SSL_set_fd(t->ssl, s->fd) != 1) {
+        t->broken = true;
+    }
+    ERR_clear_error();
+    s->tls = t;
+}
+
 void tls_close_notify(struct tls_session *t)
 {
     if (t != NULL && !t->broken && SSL_is_init_finished(t->ssl)) {
@@ -468,6 +694,22 @@ ssize_t tls_writev(struct stream *s, const struct iovec *iov, int n)
     return tls_write(s, piece, len);
 }
 
+/* Record after record, as OpenSSL takes one a call. */
+static ssize_t tls_write_records(struct stream *s, const char *p, size_t n)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        ssize_t sent = tls_write(s, p + done, n - done);
+
+        if (sent < 0) {
+            return done > 0 ? (ssize_t)done : sent;
+        }
+        done += (size_t)sent;
+    }
+    return (ssize_t)done;
+}
+
 ssize_t tls_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
 {
     struct tls_session *t = s->tls;
@@ -484,5 +726,5 @@ ssize_t tls_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
         return got >= 0 ? got : tls_result(s, (int)got, &t->write_waits, "cannot send a file");
     }
     got = file_pread_all(fd, piece, n < PIECE ? n : PIECE, offset);
-    return got <= 0 ? 0 : tls_write(s, piece, (size_t)got);
+    return got <= 0 ? 0 : tls_write_records(s, piece, (size_t)got);
 }

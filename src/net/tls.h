@@ -1,8 +1,9 @@
 /*
- * net/tls.h - TLS under a stream: whom we believe, the handshake, and bytes.
+ * net/tls.h - TLS under a stream: whom we believe, who we are, the handshake, and bytes.
  *
  * The only place with OpenSSL's protocol code. TLS 1.2 and 1.3. A stream becomes TLS by
- * tls_session_start() and tls_handshake(); from then on it is read and written as any other.
+ * tls_session_start() or tls_session_accept(), and tls_handshake(); from then on it is read and
+ * written as any other.
  */
 #ifndef NET_TLS_H
 #define NET_TLS_H
@@ -30,6 +31,27 @@ struct tls_ticket {
 };
 
 void tls_ticket_fini(struct tls_ticket *t);
+
+/*
+ * Who a server is: its certificate with key, and whose certificates its clients must have. Owner:
+ * whoever made it. Any thread; sessions go on with what they began with.
+ */
+struct tls_keys;
+
+/* Files in PEM: the certificate first, then those that lead to its CA; its key, without a password;
+ * the CAs of clients, or NULL where they need no certificate. Paths are copied. NULL with
+ * ERR_CONFIG that names the file. SIGPIPE is ignored from here on. */
+struct tls_keys *tls_keys_new(const char *certificate, const char *key, const char *client_ca,
+                              struct err *err) MUST_CHECK;
+void tls_keys_free(struct tls_keys *k);
+
+/* Reads the files again where one of them is not the one that was read last, or where `force`.
+ * Blocks. 1: new handshakes use what is there now; 0: nothing is new; -1 with *err: they are no
+ * good and those before stay in use, which is said once for each state of the files. One thread. */
+int tls_keys_renew(struct tls_keys *k, bool force, struct err *err) MUST_CHECK;
+
+/* Makes an accepted stream the server's side of TLS, with session tickets and HTTP/1.1 by ALPN. */
+void tls_session_accept(struct stream *s, struct tls_keys *keys);
 
 /* Makes a connected stream the client's side of TLS towards `host`, a name (sent as SNI and looked
  * for in the certificate) or an IP address (looked for there). Says "http/1.1" by ALPN. */

@@ -1,7 +1,10 @@
 """Certificates made on the spot by the openssl command: a CA, and servers that it vouches for."""
+import itertools
 import os
 import ssl
 import subprocess
+
+SERIAL = itertools.count()
 
 
 def openssl(*words):
@@ -22,17 +25,28 @@ class Authority:
     def _path(self, name):
         return os.path.join(self.folder, name)
 
-    def server(self, names="IP:127.0.0.1", expired=False):
-        """An SSLContext for a server with a certificate for these names."""
-        stem = self._path(f"{self.name}-{abs(hash((names, expired)))}")
+    def files(self, names="IP:127.0.0.1", expired=False, subject="server"):
+        """Paths of a new certificate for these names, and of its key."""
+        stem = self._path(f"{self.name}-{next(SERIAL)}")
         with open(stem + ".ext", "w", encoding="ascii") as file:
             file.write(f"subjectAltName={names}\n")
         openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-keyout", stem + ".key", "-out", stem + ".csr", "-subj", "/CN=server")
+                "-keyout", stem + ".key", "-out", stem + ".csr", "-subj", f"/CN={subject}")
         when = ["-days", "-1"] if expired else ["-days", "1"]
         openssl("x509", "-req", "-in", stem + ".csr", "-CA", self.ca_file,
                 "-CAkey", self._path(self.name + ".key"), "-CAcreateserial",
                 "-extfile", stem + ".ext", "-out", stem + ".pem", *when)
+        return stem + ".pem", stem + ".key"
+
+    def server(self, names="IP:127.0.0.1", expired=False):
+        """An SSLContext for a server with a certificate for these names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(stem + ".pem", stem + ".key")
+        context.load_cert_chain(*self.files(names, expired))
+        return context
+
+    def client(self, certificate=None):
+        """An SSLContext for a client that believes this CA, with a certificate of its own."""
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if certificate:
+            context.load_cert_chain(*certificate)
         return context

@@ -230,9 +230,8 @@ class Larder:
     def _take_events(self, process, ready):
         for line in process.stderr:
             self.events += line
-            if match := re.search(r"listening on http://(\S+:(\d+))(,|$)", line):
-                self.host, self.port = match[1], int(match[2])
-                self.url = "http://" + match[1]
+            if match := re.search(r"listening on (https?://(\S+:(\d+)))(,|$)", line):
+                self.url, self.host, self.port = match[1], match[2], int(match[3])
                 self.doors.append((self.host, self.port))
             if "control socket" in line:
                 ready.set()

@@ -108,6 +108,7 @@ static void test_sections(void)
     static const char text[] =
         "{\"listen\": [\"0.0.0.0:5000\", \"unix:/run/l.sock\", \"localhost:0\", \"localhost:0\","
         "  {\"address\": \"[::]:80\", \"role\": \"mirror\", \"push\": true}, {\"role\": \"admin\","
+        "  \"tls\": {\"certificate\": \"/c\", \"key\": \"/k\", \"client_ca\": \"/a\"},"
         "  \"address\": \"127.0.0.1:1\"}, {\"address\": \"127.0.0.1:2\", \"role\": \"registry\"}],"
         " \"data\": \"/srv/l\", \"workers\": 64, \"offline\": true,"
         " \"tags\": {\"ttl\": \"0\", \"patience\": \"250ms\", \"stale_if_error\": \"2h\","
@@ -128,6 +129,10 @@ static void test_sections(void)
     CHECK_STR(c->listeners[4].address, "[::]:80");
     CHECK(c->listeners[4].role == ROLE_MIRROR && c->listeners[4].push);
     CHECK(c->listeners[5].role == ROLE_ADMIN && c->listeners[6].role == ROLE_REGISTRY);
+    CHECK_STR(c->listeners[5].certificate, "/c");
+    CHECK_STR(c->listeners[5].key, "/k");
+    CHECK_STR(c->listeners[5].client_ca, "/a");
+    CHECK(c->listeners[4].certificate == NULL && c->listeners[6].client_ca == NULL);
     CHECK_STR(c->data, "/srv/l");
     CHECK(c->workers == 64 && c->cache.offline && !c->cache.prefetch);
     CHECK(c->cache.tag_ttl_s == 0 && c->cache.tag_patience_ms == 250);
@@ -294,7 +299,13 @@ static const struct wrong wrong_sections[] = {
     {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"push\": 1}]}", "listen[0].push",
      "true or false"},
     {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"tls\": {}}]}", "listen[0].tls",
-     "not supported in this version"},
+     "must have a \"certificate\" and its \"key\""},
+    {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"tls\": {\"certificate\": \"c\"}}]}",
+     "listen[0].tls", "\"key\""},
+    {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"tls\": true}]}", "listen[0].tls",
+     "must be an object"},
+    {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"tls\": {\"ca\": \"c\"}}]}", "listen[0].tls.ca",
+     "client_ca"},
     {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"rol\": \"all\"}]}", "listen[0].rol", "\"role\""},
     {"{\"listen\": [\"localhost:1\", \"127.0.0.1:1\"]}", "listen[1]", "given once"},
     {"{\"listen\": [\"[::1]:1\", \"[0::1]:1\"]}", "listen[1]", "given once"},
