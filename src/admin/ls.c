@@ -93,6 +93,7 @@ static bool write_tag(void *arg, const char *reference, const struct tag_record 
 {
     struct listing *l = arg;
     bool hosted = l->repo->kind == REPO_HOSTED;
+    struct blob_record blob;
     char text[DIGEST_TEXT_MAX];
 
     buf_str(l->out, l->first ? "\n {\"tag\":" : ",\n {\"tag\":");
@@ -102,6 +103,9 @@ static bool write_tag(void *arg, const char *reference, const struct tag_record 
                (unsigned long long)bytes_of(l->read, &t->digest, &l->blobs));
     write_time(l->out, hosted ? "pushed" : "fetched", t->fetched);
     write_time(l->out, hosted ? "used" : "checked", t->checked);
+    if (index_get_blob(l->read, &t->digest, &blob) == INDEX_FOUND && blob.pinned) {
+        buf_str(l->out, ",\"pinned\":true");
+    }
     buf_str(l->out, "}");
     return !l->out->failed;
 }

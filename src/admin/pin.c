@@ -12,18 +12,31 @@ struct pinning {
     uint64_t changed; /* of the change, which may run twice */
 };
 
+static void pin_one(struct pinning *p, struct index_txn *t, const struct digest *d)
+{
+    struct blob_record blob;
+
+    if (index_txn_get_blob(t, d, &blob) == INDEX_FOUND && blob.pinned != p->pin &&
+        (p->pin || !index_txn_needed_by_pinned(t, d))) {
+        index_pin_blob(t, d, p->pin);
+        p->changed++;
+    }
+}
+
+/* Manifests first, parents before their children, so that of what is no longer pinned nothing
+ * counts as needed, and what another pinned image shares stays. */
 static void pin_apply(struct index_write *w, struct index_txn *t)
 {
     struct pinning *p = container_of(w, struct pinning, settle.write);
+    const struct closure *c = p->closure;
 
     p->changed = 0;
-    for (size_t i = 0; i < p->closure->n_blobs; i++) {
-        const struct digest *d = &p->closure->blobs[i].digest;
-        struct blob_record blob;
-
-        if (index_txn_get_blob(t, d, &blob) == INDEX_FOUND && blob.pinned != p->pin) {
-            index_pin_blob(t, d, p->pin);
-            p->changed++;
+    for (size_t i = 0; i < c->n_manifests; i++) {
+        pin_one(p, t, &c->manifests[i].digest);
+    }
+    for (size_t i = 0; i < c->n_blobs; i++) {
+        if (c->blobs[i].kind != CHILD_MANIFEST) {
+            pin_one(p, t, &c->blobs[i].digest);
         }
     }
 }

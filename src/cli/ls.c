@@ -32,9 +32,10 @@ static void add_tag(struct render *r, const json_t *tag)
     render_add(
         r, xasprintf("  %s", command_text(tag, "tag")),
         xstrdup(render_size(command_number(tag, "bytes"), size)),
-        xasprintf("%.*s  %s %s  %s %s", SHORT_DIGEST, command_text(tag, "digest"),
+        xasprintf("%.*s  %s %s  %s %s%s", SHORT_DIGEST, command_text(tag, "digest"),
                   hosted ? "pushed" : "fetched", hosted ? pushed : command_text(tag, "fetched"),
-                  hosted ? "used" : "checked", command_text(tag, hosted ? "used" : "checked")));
+                  hosted ? "used" : "checked", command_text(tag, hosted ? "used" : "checked"),
+                  json_is_true(json_object_get(tag, "pinned")) ? "  pinned" : ""));
 }
 
 static void tell(const json_t *answer, struct buf *out)

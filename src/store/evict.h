@@ -3,9 +3,9 @@
  *
  * Mirrored blobs can be fetched again, so they go, by a score (store/score.h) that is looked at for
  * a few blobs drawn at random: no list is kept, and nothing is to be rebuilt after a start.
- * Spared are: what is pinned or leased, what one of Larder's own repositories has, what came less
- * than limits.evict_young ago, and manifests and configurations while they are few. Then hosted
- * repositories of class `cache` give way (store/retain.h).
+ * Spared are: what is pinned, needed by what is pinned, or leased, what one of Larder's own
+ * repositories has, what came less than limits.evict_young ago, and manifests and configurations
+ * while they are few. Then hosted repositories of class `cache` give way (store/retain.h).
  *
  *     held  > 95 % of the budget: a run begins on the disk pool, and ends at 90 %
  *     no room for what is to be written now: whoever writes it makes room first

@@ -148,6 +148,8 @@ void index_write_submit(struct store *s, struct loop *l, struct index_write *w);
  * behind the commit. */
 void index_put_blob(struct index_txn *t, const struct digest *d, const struct blob_record *b);
 void index_pin_blob(struct index_txn *t, const struct digest *d, bool pinned);
+/* Whether a pinned manifest needs it (judge_is_needed_by_pinned()). */
+bool index_txn_needed_by_pinned(struct index_txn *t, const struct digest *d);
 void index_del_blob(struct index_txn *t, const struct digest *d); /* bodies, counts too */
 void index_put_body(struct index_txn *t, const struct digest *d, const void *p, size_t n);
 /* The id of the repository, made where there is none. */

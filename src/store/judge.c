@@ -3,6 +3,7 @@
 
 #include "base/map.h"
 #include "oci/manifest.h"
+#include "store/inner.h"
 #include "store/record.h"
 
 #include <stdio.h>
@@ -194,4 +195,76 @@ bool judge_is_hosted(const struct judge *j, const struct digest *d)
     record_key_digest(&prefix, d);
     db_each(j->db, DB_HOLDERS, record_key_view(&prefix), SLICE_NULL, one_hosted, &q);
     return q.yes;
+}
+
+/* --- pins ---------------------------------------------------------------------------------- */
+
+/* A layer of an image of an index of an index. */
+#define NEEDED_LEVELS 3
+
+static bool is_child(const struct judge *j, const struct digest *parent, const struct digest *d)
+{
+    struct record_key pair;
+    struct slice ref;
+    uint64_t size;
+    uint8_t kind;
+
+    record_key_pair(&pair, parent, d);
+    return db_get(j->db, DB_REFS, record_key_view(&pair), &ref) == DB_FOUND &&
+           record_get_ref(ref, &kind, &size) && kind != CHILD_REFERRER;
+}
+
+static bool is_pinned(const struct judge *j, const struct digest *d)
+{
+    struct record_key key;
+    struct slice value;
+    struct blob_record b;
+
+    record_key_digest(&key, d);
+    return db_get(j->db, DB_BLOBS, record_key_view(&key), &value) == DB_FOUND &&
+           record_get_blob(value, &b) && b.pinned;
+}
+
+struct pinned_question {
+    const struct judge *judge;
+    const struct digest *digest;
+    int levels;
+    bool yes;
+};
+
+static bool needed(const struct judge *j, const struct digest *d, int levels);
+
+static bool one_needing(void *arg, struct slice key, struct slice value)
+{
+    struct pinned_question *q = arg;
+    struct digest parent;
+
+    (void)value;
+    q->yes = record_second_of_pair(key, &parent) && is_child(q->judge, &parent, q->digest) &&
+             (is_pinned(q->judge, &parent) || needed(q->judge, &parent, q->levels - 1));
+    return !q->yes;
+}
+
+static bool needed(const struct judge *j, const struct digest *d, int levels)
+{
+    struct pinned_question q = {.judge = j, .digest = d, .levels = levels};
+    struct record_key prefix;
+
+    if (levels > 0) {
+        record_key_digest(&prefix, d);
+        db_each(j->db, DB_PARENTS, record_key_view(&prefix), SLICE_NULL, one_needing, &q);
+    }
+    return q.yes;
+}
+
+bool judge_is_needed_by_pinned(const struct judge *j, const struct digest *d)
+{
+    return needed(j, d, NEEDED_LEVELS);
+}
+
+bool index_txn_needed_by_pinned(struct index_txn *t, const struct digest *d)
+{
+    struct judge judge = {t->db, NULL};
+
+    return judge_is_needed_by_pinned(&judge, d);
 }

@@ -1,9 +1,10 @@
 """A byte budget: what was mirrored gives way, what was pushed or pinned stays."""
+import json
 import subprocess
 
 from larder import PROGRAM
 from push import put_blob
-from registry import digest_of, noise
+from registry import INDEX, MANIFEST, digest_of, noise
 
 MIB = 1 << 20
 NOW = {"evict_young": "1ms"}
@@ -83,6 +84,56 @@ def test_pinned_and_pushed_stay(registry, larder):
     assert said.returncode == 0, said
     said = run(lar, "pin", "x0:none")
     assert said.returncode == 1 and "x0:none" in said.stderr, said
+
+
+def test_what_pinned_images_share_stays(registry, larder):
+    """One of two pinned images is no longer: what the other one needs stays, all else may go."""
+    lar = larder(upstreams={"docker.io": registry.url}, limits=NOW,
+                 config={"cache": {"max_size": 20 * MIB}})
+    base, own, top = noise(MIB, 201), noise(MIB, 202), noise(MIB, 203)
+    left = registry.add_image("library/left", "1", [base, own])
+    right = registry.add_image("library/right", "1", [base, top])
+    for repo, image in (("library/left", left), ("library/right", right)):
+        pull(lar, repo, image)
+        assert run(lar, "pin", repo[8:] + ":1").returncode == 0
+    assert run(lar, "ls", "--all").stdout.count("  pinned\n") == 2
+    assert "; 3 changed" in run(lar, "unpin", "left:1").stdout  # of four: the base stays
+    told = run(lar, "ls", "left").stdout + run(lar, "ls", "right").stdout
+    assert [line.endswith("  pinned") for line in told.splitlines()] == [False, False, False, True]
+    for repo, image in many(registry, 60):
+        pull(lar, repo, image)
+    assert digest_of(own) not in lar.kept()
+    gets = registry.hits("GET", "/blobs/")
+    pull(lar, "library/right", right)
+    assert registry.hits("GET", "/blobs/") == gets
+
+
+def test_what_comes_later_to_a_pinned_index_stays(registry, larder):
+    """A platform that was pulled after its index was pinned is needed by it as well."""
+    lar = larder(upstreams={"docker.io": registry.url}, limits=NOW,
+                 config={"cache": {"max_size": 20 * MIB}})
+    images = [registry.add_image(f"library/both", f"p{i}", [noise(MIB, 301 + i)])
+              for i in range(2)]
+    body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
+        {"mediaType": MANIFEST, "digest": image.digest, "size": len(image.body),
+         "platform": {"os": "linux", "architecture": arch}}
+        for image, arch in zip(images, ("amd64", "arm64"))]}).encode()
+    registry.add_manifest("library/both", "1", body, INDEX)
+
+    def take(image):
+        assert lar.get(f"/v2/library/both/manifests/{image.digest}").body == image.body
+        for blob in (image.config, *image.layers):
+            assert lar.get(f"/v2/library/both/blobs/{blob}").complete
+
+    assert lar.get("/v2/library/both/manifests/1").body == body
+    take(images[0])
+    lar.wait(lambda: lar.counter("flights_open") == 0, "all is recorded")
+    assert run(lar, "pin", "both:1").returncode == 0
+    take(images[1])
+    for repo, image in many(registry, 60):
+        pull(lar, repo, image)
+    for image in images:
+        assert image.layers[0] in lar.kept()
 
 
 def test_offline_nothing_goes(registry, larder):

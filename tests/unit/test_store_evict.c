@@ -169,6 +169,40 @@ static void test_spared(void)
     stop();
 }
 
+static void put_needs(struct index_txn *t, void *arg)
+{
+    static const struct {
+        unsigned parent;
+        unsigned child;
+        enum child_kind kind;
+    } NEEDS[] = {
+        {1, 2, CHILD_MANIFEST}, {2, 3, CHILD_LAYER}, {1, 4, CHILD_REFERRER}, {6, 5, CHILD_LAYER}};
+
+    (void)arg;
+    for (size_t i = 0; i < ARRAY_LEN(NEEDS); i++) {
+        struct digest parent = digest_at(NEEDS[i].parent);
+        struct digest child = digest_at(NEEDS[i].child);
+
+        index_put_ref(t, &parent, &child, NEEDS[i].kind, SIZE);
+    }
+}
+
+/* Of 1, which is pinned, 2 is a child, and 3 of that; 4 refers to it; 5 is a child of 6, which is
+ * not pinned. */
+static void test_needed_by_pinned(void)
+{
+    start(10 * SIZE, false);
+    for (unsigned n = 1; n <= 6; n++) {
+        add((struct blob){.n = n, .created = DAY, .used = DAY, .pinned = n == 1});
+    }
+    CHECK_INT(change(s, put_needs, NULL, &err), 0);
+    CHECK(evict_make_room(s, 7 * SIZE, 0));
+    CHECK(!evict_make_room(s, 8 * SIZE, 0));
+    CHECK(is_here(1) && is_here(2) && is_here(3));
+    CHECK(!is_here(4) && !is_here(5) && !is_here(6));
+    stop();
+}
+
 /* Manifests and configurations stay while they are few beside what may be held. */
 static void test_small(void)
 {
@@ -322,6 +356,7 @@ int main(void)
     test_score();
     test_room();
     test_spared();
+    test_needed_by_pinned();
     test_small();
     test_never();
     test_marks();
