@@ -160,6 +160,58 @@ static int64_t folder_adopt(struct store *s, unsigned folder, bool all, uint64_t
     return adopted;
 }
 
+/* --- records without files ----------------------------------------------------------------- */
+
+/* Blobs that were pulled and not synced before this boot, and whose file is not there any more or
+ * has another size. Owner: forget_gone(). */
+struct gone {
+    struct store *store;
+    struct digest from; /* the last record that was looked at */
+    size_t n;
+    struct digest found[ADOPT_MAX];
+    uint64_t sizes[ADOPT_MAX];
+};
+
+static bool find_gone(void *arg, const struct digest *d, const struct blob_record *b)
+{
+    struct gone *g = arg;
+
+    if (g->n == ADOPT_MAX) {
+        return false;
+    }
+    g->from = *d;
+    if (!store_blob_trusted(g->store, b) && tree_size(&g->store->tree, d) != (int64_t)b->size) {
+        g->found[g->n] = *d;
+        g->sizes[g->n++] = b->size;
+    }
+    return true;
+}
+
+/* Whoever asked for one would have it fetched again; until then its bytes would be counted. */
+static uint64_t forget_gone(struct store *s)
+{
+    struct gone *g = xnew(struct gone);
+    uint64_t forgotten = 0;
+
+    g->store = s;
+    do {
+        struct index_read *r = index_read_begin(s);
+
+        g->n = 0;
+        if (r == NULL) {
+            break;
+        }
+        index_each_blob(r, &g->from, find_gone, g);
+        index_read_end(r);
+        for (size_t i = 0; i < g->n; i++) {
+            store_judge_blob(s, &g->found[i], g->sizes[i]);
+        }
+        forgotten += g->n;
+    } while (g->n == ADOPT_MAX);
+    free(g);
+    return forgotten;
+}
+
 /* --- behind the first answer --------------------------------------------------------------- */
 
 /* So many files a run, or one folder where it holds more. */
@@ -175,10 +227,13 @@ static void scan_run(struct store *s)
         a->adopted += adopted > 0 ? (uint64_t)adopted : 0;
         folder++;
     }
-    if (folder == TREE_FOLDERS && a->adopted > 0) {
+    if (folder == TREE_FOLDERS) {
+        uint64_t gone = forget_gone(s);
+
         log_event(LOG_INFO, "store.recover",
-                  "%s: %" PRIu64 " blobs that the index did not know were taken up", s->dir,
-                  a->adopted);
+                  "%s: looked through: %" PRIu64 " blobs that the index did not know were taken "
+                  "up, %" PRIu64 " are gone",
+                  s->dir, a->adopted, gone);
     }
     atomic_store(&a->folder, folder);
 }

@@ -95,8 +95,9 @@ class World:
 class Notes:
     """What clients were told."""
 
-    def __init__(self):
-        self.failed = []    # pulls that did not give all of it
+    def __init__(self, spoilt=False):
+        self.spoilt = spoilt  # files may be
+        self.failed = []  # pulls that did not give all of it
         self.blobs = set()  # pushed, and answered 201
         self.tags = {}
 
@@ -107,7 +108,8 @@ def file_of(lar, digest):
 
 
 def ask(lar, notes, path, right):
-    """One GET: what comes is right, or nothing. `right` None: it is not known here."""
+    """One GET: what comes is right. Of a file that a power cut spoilt, and that is found out as it
+    is sent, no client gets all: the connection breaks off before the last 64 KiB."""
     try:
         reply = lar.get(path, timeout=30)
     except OSError as error:
@@ -115,8 +117,9 @@ def ask(lar, notes, path, right):
         return
     if reply.status != 200 or not reply.complete:
         notes.failed.append((path, reply))
-    if reply.status == 200 and right is not None:
-        assert right.startswith(reply.body), f"{path}: wrong bytes"
+    if reply.status == 200:
+        spoilt = not reply.complete and len(reply.body) <= len(right) - 64 * KIB and notes.spoilt
+        assert right.startswith(reply.body) or spoilt, f"{path}: wrong bytes"
         assert not reply.complete or reply.body == right, f"{path}: not all bytes"
 
 

@@ -37,12 +37,12 @@ def test_a_blob_that_was_not_synced_is_believed_within_the_boot(registry, lar, d
     assert lar.counter("verified_again") == 0 and registry.hits(None, digest) == 1
 
 
-def after_a_reboot(lar, folder):
+def after_a_reboot(lar, folder, boot="11111111222233334444555555555555"):
     """Starts it again where the kernel's boot id is another one."""
     if os.geteuid() != 0:
         pytest.skip("only root may give a process another boot id")
     other = folder / "boot_id"
-    other.write_text("11111111-2222-3333-4444-555555555555\n")
+    other.write_text(boot + "\n")
     script = f'mount --bind "{other}" /proc/sys/kernel/random/boot_id && exec "$@"'
     plain = lar.command
     lar.command = lambda: ["unshare", "--mount", "sh", "-c", script, "sh", *plain()]
