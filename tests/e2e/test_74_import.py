@@ -592,7 +592,7 @@ def test_goes_on_where_it_was(lar, tmp_path):
                           stdout=subprocess.DEVNULL) as process:
         process.stdin.write(data[:half])
         process.stdin.flush()
-        lar.wait(lambda: len(lar.kept()) >= 3, "what came is kept")
+        lar.wait_counter("blobs_stored", 3)
         process.send_signal(signal.SIGKILL)
     assert lar.get("/v2/app/manifests/1").status == 404
     text = good(load(lar, path))
