@@ -214,7 +214,7 @@ static bool is_child(const struct judge *j, const struct digest *parent, const s
            record_get_ref(ref, &kind, &size) && kind != CHILD_REFERRER;
 }
 
-static bool is_pinned(const struct judge *j, const struct digest *d)
+bool judge_is_pinned(const struct judge *j, const struct digest *d)
 {
     struct record_key key;
     struct slice value;
@@ -241,7 +241,7 @@ static bool one_needing(void *arg, struct slice key, struct slice value)
 
     (void)value;
     q->yes = record_second_of_pair(key, &parent) && is_child(q->judge, &parent, q->digest) &&
-             (is_pinned(q->judge, &parent) || needed(q->judge, &parent, q->levels - 1));
+             (judge_is_pinned(q->judge, &parent) || needed(q->judge, &parent, q->levels - 1));
     return !q->yes;
 }
 

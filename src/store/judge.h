@@ -36,6 +36,8 @@ bool judge_is_held(const struct judge *j, const struct digest *d);
 /* By one of Larder's own. */
 bool judge_is_hosted(const struct judge *j, const struct digest *d);
 
+/* Pinned itself. */
+bool judge_is_pinned(const struct judge *j, const struct digest *d);
 /* By a pinned manifest that needs it: its child, or a child of its child. That the digest is pinned
  * itself does not count. */
 bool judge_is_needed_by_pinned(const struct judge *j, const struct digest *d);

@@ -466,6 +466,7 @@ static int run_leftovers(struct run *run)
 /* The tag that goes next. */
 struct oldest {
     const struct retain_rule *rule; /* of the repository that is looked at */
+    struct judge judge;             /* within its transaction */
     uint64_t at;                    /* its id */
     bool found;
     uint64_t repo;
@@ -474,11 +475,18 @@ struct oldest {
     char tag[TAG_MAX_LEN + 1];
 };
 
+/* Whether the tag frees nothing, as its image is pinned, or belongs to one that is. */
+static bool stays(const struct judge *j, const struct digest *d)
+{
+    return judge_is_pinned(j, d) || judge_is_needed_by_pinned(j, d);
+}
+
 static bool older_tag(void *arg, const char *reference, const struct tag_record *t)
 {
     struct oldest *o = arg;
 
-    if ((!o->found || t->checked < o->used) && !keep_protected(o->rule, reference)) {
+    if ((!o->found || t->checked < o->used) && !keep_protected(o->rule, reference) &&
+        !stays(&o->judge, &t->digest)) {
         o->found = true;
         o->repo = o->at;
         o->used = t->checked;
@@ -519,6 +527,7 @@ static int sweep_places(struct run *run, struct oldest *oldest)
         rule = next.found ? rule_of(run->rules, next.name) : NULL;
         if (rule != NULL && rule->gives_way) {
             oldest->rule = rule;
+            oldest->judge = (struct judge){index_read_db(r), NULL};
             oldest->at = next.id;
             index_each_tag(r, next.id, TAG_TAG, "", older_tag, oldest);
         }
@@ -532,7 +541,7 @@ static int sweep_places(struct run *run, struct oldest *oldest)
     }
 }
 
-/* Takes the tag away, unless somebody came for it meanwhile. */
+/* Takes the tag away, unless somebody came for it, or pinned it, meanwhile. */
 struct oldest_write {
     struct index_write write;
     const struct oldest *oldest;
@@ -543,12 +552,13 @@ static void oldest_apply(struct index_write *w, struct index_txn *t)
 {
     struct oldest_write *o = container_of(w, struct oldest_write, write);
     const struct oldest *tag = o->oldest;
+    struct judge judge = {t->db, NULL};
     struct tag_record now;
     struct member_record m;
 
     o->gone = index_txn_get_tag(t, tag->repo, TAG_TAG, tag->tag, &now) == INDEX_FOUND &&
               now.checked == tag->used && digest_equal(&now.digest, &tag->digest) &&
-              hosted_del_tag(t, tag->repo, tag->tag);
+              !stays(&judge, &tag->digest) && hosted_del_tag(t, tag->repo, tag->tag);
     /* It does not count as new because it lost its tag just now. */
     if (o->gone && index_txn_get_member(t, tag->repo, &tag->digest, &m) == INDEX_FOUND) {
         m.proved = 0;

@@ -59,21 +59,10 @@ void roots_fini(struct roots *r)
 
 /* --- one manifest -------------------------------------------------------------------------- */
 
-static bool is_pinned(const struct roots *r, const struct digest *d)
-{
-    struct blob_record blob;
-    struct record_key key;
-    struct slice value;
-
-    record_key_digest(&key, d);
-    return db_get(r->judge->db, DB_BLOBS, record_key_view(&key), &value) == DB_FOUND &&
-           record_get_blob(value, &blob) && blob.pinned;
-}
-
 static bool is_root(const struct roots *r, const struct digest *d, const struct member_record *m)
 {
     return m->proved > r->before || judge_is_tagged(r->judge, r->repo, d) ||
-           lease_held(r->leases, d) || is_pinned(r, d);
+           lease_held(r->leases, d) || judge_is_pinned(r->judge, d);
 }
 
 static bool get_manifest(const struct roots *r, const struct digest *d, struct member_record *ret)

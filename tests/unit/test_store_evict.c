@@ -338,6 +338,32 @@ static void test_cache_gives_way(void)
     stop();
 }
 
+static void pin_in(struct index_txn *t, void *arg)
+{
+    const struct digest *d = arg;
+
+    index_pin_blob(t, d, true);
+}
+
+/* The oldest tag is of a pinned image: it stays, and no other goes in vain. */
+static void test_cache_keeps_what_is_pinned(void)
+{
+    struct digest pinned[] = {digest_at(1), digest_at(2)};
+
+    start(6 * SIZE, false);
+    cached((struct cached){"cache/a", "old", 1, 2, 9 * DAY});
+    cached((struct cached){"cache/a", "new", 3, 4, 1 * DAY});
+    for (size_t i = 0; i < ARRAY_LEN(pinned); i++) {
+        CHECK_INT(change(s, pin_in, &pinned[i], &err), 0);
+    }
+    CHECK(evict_make_room(s, 4 * SIZE, 0));
+    CHECK(tag_is_there("cache/a", "old") && is_here(1) && is_here(2));
+    CHECK(!tag_is_there("cache/a", "new") && !is_here(3) && !is_here(4));
+    CHECK(!evict_make_room(s, 5 * SIZE, 0));
+    CHECK(tag_is_there("cache/a", "old") && is_here(1) && is_here(2));
+    stop();
+}
+
 /* What a push brought a moment ago will be named yet. */
 static void test_cache_keeps_what_is_young(void)
 {
@@ -361,6 +387,7 @@ int main(void)
     test_never();
     test_marks();
     test_cache_gives_way();
+    test_cache_keeps_what_is_pinned();
     test_cache_keeps_what_is_young();
     store_dir_join_pool();
     return tap_done();
