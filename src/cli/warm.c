@@ -8,6 +8,7 @@
 #include "cli/warm.h"
 
 #include "base/clock.h"
+#include "cli/have.h"
 #include "cli/images.h"
 #include "cli/progress.h"
 #include "cli/pull.h"
@@ -21,8 +22,6 @@
 #define THREADS 4
 #define PIECE (256u * 1024)
 #define LEASE_AGAIN_MS (30u * 60 * 1000)
-/* Digests of one question to /-/have. */
-#define HAVE_BATCH 10000
 #define ANSWER_MAX (2u << 20)
 /* How long a blob may take from its last byte to its record, about. */
 #define KEPT_MS 2000
@@ -79,49 +78,25 @@ struct warmer {
 
 /* --- what is here -------------------------------------------------------------------------- */
 
-/* Calls f for each digest of the answer to /-/have. */
-static void each_missing(struct slice answer, void (*f)(void *arg, const struct digest *d),
-                         void *arg)
-{
-    struct slice part;
-
-    answer = slice_sub(answer, 0, slice_find(answer, ']'));
-    while (slice_split(&answer, '"', &part)) {
-        struct digest d;
-
-        if (digest_parse(part, &d)) {
-            f(arg, &d);
-        }
-    }
-}
-
-/* Asks which of the digests are not here; the others are leased. */
+/* Asks which of the digests are not here, and calls f for each; the others are leased. */
 static int have(struct line *l, const struct digest *d, size_t n,
                 void (*f)(void *arg, const struct digest *d), void *arg, struct err *err)
 {
-    int result = 0;
+    bool missing[HAVE_MAX];
 
-    for (size_t from = 0; from < n && result == 0; from += HAVE_BATCH) {
-        size_t to = from + HAVE_BATCH < n ? from + HAVE_BATCH : n;
-        struct line_request r = {.method = HTTP_POST, .target = "/-/have", .has_body = true};
-        char text[DIGEST_TEXT_MAX];
-        struct buf body;
-        struct buf answer;
+    for (size_t from = 0; from < n; from += HAVE_MAX) {
+        size_t some = n - from < HAVE_MAX ? n - from : HAVE_MAX;
 
-        buf_init(&body, (size_t)HAVE_BATCH * DIGEST_TEXT_MAX);
-        buf_init(&answer, ANSWER_MAX);
-        for (size_t i = from; i < to; i++) {
-            buf_printf(&body, "%s\n", digest_text(&d[i], text));
+        if (have_ask(l, d + from, some, missing, err) < 0) {
+            return -1;
         }
-        r.length = body.len;
-        result = line_ask(l, &r, buf_view(&body), &answer, NULL, err);
-        if (result == 0) {
-            each_missing(buf_view(&answer), f, arg);
+        for (size_t i = 0; i < some; i++) {
+            if (missing[i]) {
+                f(arg, &d[from + i]);
+            }
         }
-        buf_free(&body);
-        buf_free(&answer);
     }
-    return result;
+    return 0;
 }
 
 /* --- an image ------------------------------------------------------------------------------ */
