@@ -11,6 +11,7 @@
 #include "cli/inventory.h"
 #include "cli/lock.h"
 #include "cli/ls.h"
+#include "cli/passwd.h"
 #include "cli/pin.h"
 #include "cli/rm.h"
 #include "cli/serve.h"

@@ -305,6 +305,7 @@ void config_free(struct config *c)
     config_clear_hosted(c);
     lockfile_free(c->lock);
     free(c->lock_path);
+    free(c->htpasswd);
     free(c->data);
     free(c);
 }

@@ -70,6 +70,7 @@ struct config {
     struct limits limits;
     struct lockfile *lock; /* NULL: tags mean what upstreams say */
     char *lock_path;
+    char *htpasswd; /* NULL: nobody signs in */
 };
 
 /* What flags say; NULL and 0 mean "not given". Strings are borrowed. */

@@ -170,6 +170,23 @@ static int check_listeners(const struct config *c, const struct config_node *roo
     return 0;
 }
 
+/* A file that nobody is ever asked by would leave open what it seems to close. */
+static int check_auth(const struct config *c, const struct config_node *root)
+{
+    struct config_node auth = config_member(root, "auth", NULL);
+    struct config_node at = config_member(&auth, "htpasswd", NULL);
+
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        if (c->listeners[i].role == ROLE_REGISTRY) {
+            return 0;
+        }
+    }
+    return c->htpasswd == NULL
+               ? 0
+               : config_fail(&at,
+                             "counts on listeners of role \"registry\" only, and there is none");
+}
+
 int config_check(const struct config *c, const char *name, struct err *err)
 {
     struct config_node root = config_root(name, NULL, err);
@@ -177,7 +194,7 @@ int config_check(const struct config *c, const char *name, struct err *err)
 
     if (check_names(c, &upstreams) < 0 || check_default(c, &upstreams) < 0 ||
         check_credentials(c, &upstreams) < 0 || check_hosted(c, &root) < 0 ||
-        check_listeners(c, &root) < 0) {
+        check_listeners(c, &root) < 0 || check_auth(c, &root) < 0) {
         return -1;
     }
     return 0;

@@ -406,6 +406,19 @@ static int read_limits(const struct config_node *n, void *at)
     return 0;
 }
 
+/* --- auth ---------------------------------------------------------------------------------- */
+
+static const struct config_field AUTH_FIELDS[] = {
+    {"htpasswd", read_string, offsetof(struct config, htpasswd)},
+};
+
+static int read_auth(const struct config_node *n, void *at)
+{
+    static const struct config_fields fields = {AUTH_FIELDS, ARRAY_LEN(AUTH_FIELDS), NULL};
+
+    return config_read_object(n, &fields, at);
+}
+
 /* --- the file ------------------------------------------------------------------------------ */
 
 static int read_offline(const struct config_node *n, void *at)
@@ -425,6 +438,7 @@ static const struct config_field FILE_FIELDS[] = {
     {"cache", read_cache, 0},
     {"log", read_log, 0},
     {"offline", read_offline, 0},
+    {"auth", read_auth, 0},
     {"limits", read_limits, offsetof(struct config, limits)},
 };
 

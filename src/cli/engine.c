@@ -54,6 +54,7 @@ struct engine {
     struct upstreams *upstreams;
     struct upstream **upstream_list;
     struct cache *cache;
+    struct users *users;
     struct registry *registry;
     struct control *control;
     struct http_server *server;
@@ -235,6 +236,17 @@ static int make_upstreams(struct engine *s, struct err *err)
     return 0;
 }
 
+static int make_users(struct engine *s, struct err *err)
+{
+    struct err why = {0};
+
+    if (s->config->htpasswd == NULL || s->alone) {
+        return 0;
+    }
+    s->users = users_new(s->config->htpasswd, &why);
+    return s->users != NULL ? 0 : err_set(err, why.code, "auth.htpasswd: %s", why.text);
+}
+
 static void make_registry(struct engine *s)
 {
     struct registry_options options;
@@ -247,6 +259,7 @@ static void make_registry(struct engine *s)
         .upstreams = s->upstream_list,
         .lock = s->config->lock,
         .lock_path = s->config->lock_path,
+        .users = s->users,
     };
     s->registry = registry_new(&options);
     s->control = control_new(&(struct admin){s->store, s->routes, NULL});
@@ -272,6 +285,9 @@ static int engine_make(struct engine *s, struct err *err)
     s->resolver = s->config->cache.offline ? NULL : resolver_new(NAMES_THREADS);
     s->client = http_client_new(s->resolver);
     if (make_upstreams(s, err) < 0) {
+        return -1;
+    }
+    if (make_users(s, err) < 0) {
         return -1;
     }
     make_registry(s);
@@ -329,6 +345,7 @@ void engine_free(struct engine *s)
     store_close(s->store);
     open_rules_free(&s->rules);
     registry_free(s->registry);
+    users_free(s->users);
     control_free(s->control);
     cache_free(s->cache);
     upstreams_free(s->upstreams);

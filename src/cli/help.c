@@ -172,6 +172,15 @@ static const char *const HELP[COMMAND_COUNT] = {
                       "\n"
                       "Lets an image that was pinned give way again. What it shares with another\n"
                       "pinned image is let go as well.\n" STORE_HELP JSON_HELP HELP_HELP,
+    [COMMAND_PASSWD] =
+        "usage: larder passwd FILE USER\n"
+        "\n"
+        "Sets the password of a user in an htpasswd file (`auth.htpasswd`), which is made where\n"
+        "there is none. The password is asked for, or read from standard input. A server that\n"
+        "runs takes note of it by itself.\n"
+        "\n"
+        "  --config FILE, --data DIR  have no meaning here\n"
+        "  -h, --help                 this text\n",
     [COMMAND_VERSION] = "usage: larder version\n"
                         "\n"
                         "Prints the version.\n"
@@ -207,6 +216,7 @@ static const char GENERAL_HELP[] =
     "  warm      fetch images before they are asked for\n"
     "  pin       keep an image when room is needed\n"
     "  unpin     let it give way again\n"
+    "  passwd    set the password of a user\n"
     "  version   print the version\n"
     "  help      say how a command is used\n"
     "\n"

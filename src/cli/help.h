@@ -23,6 +23,7 @@
     X(WARM, "warm", 200000)                                                                        \
     X(PIN, "pin", 1)                                                                               \
     X(UNPIN, "unpin", 1)                                                                           \
+    X(PASSWD, "passwd", 2)                                                                         \
     X(VERSION, "version", 0)                                                                       \
     X(HELP, "help", 1)
 

@@ -36,7 +36,7 @@ static const struct {
     {"stats", stats_run},   {"warm", warm_run},
     {"pin", pin_run},       {"unpin", unpin_run},
     {"verify", verify_run}, {"version", version_run},
-    {"help", help_run},
+    {"help", help_run},     {"passwd", passwd_run},
 };
 
 static int run_command(const struct flags *flags)

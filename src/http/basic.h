@@ -7,4 +7,8 @@
 /* Appends "Basic " and base64 of "user:password". */
 void http_basic(struct buf *out, struct slice user, struct slice password);
 
+/* Reads "Basic " and base64, with its padding, of an Authorization field into `out`, which takes
+ * `size` bytes. False: it is not that, or longer. */
+bool http_basic_read(struct slice field, char *out, size_t size, size_t *ret_n) MUST_CHECK;
+
 #endif

@@ -9,6 +9,7 @@
 #include "cache/cache.h"
 #include "http/server.h"
 #include "oci/lockfile.h"
+#include "registry/users.h"
 
 struct registry;
 
@@ -19,6 +20,7 @@ struct registry_options {
     const struct lockfile *lock; /* what tags of mirrored repositories mean; NULL: what upstreams
                                   * say. Outlives the registry, as its path does. */
     const char *lock_path;
+    struct users *users; /* who may use listeners of role registry; NULL: everybody */
 };
 
 struct registry *registry_new(const struct registry_options *options);

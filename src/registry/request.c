@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "registry/access.h"
 #include "registry/record.h"
+#include "registry/sign_in.h"
 #include "store/pulls.h"
 
 #include <stdlib.h>
@@ -137,6 +138,7 @@ struct registry *registry_new(const struct registry_options *options)
     r->upstreams = options->upstreams;
     r->lock = options->lock;
     r->lock_path = options->lock_path;
+    r->users = options->users;
     return r;
 }
 
@@ -254,9 +256,10 @@ static void request_name(struct request *q)
     }
 }
 
-void registry_handle(struct registry *r, struct http_exchange *x)
+static void request_go(struct request *q)
 {
-    struct request *q = request_new(r, x);
+    const struct registry *r = q->registry;
+    struct http_exchange *x = q->x;
     struct err err;
 
     if (route_parse(r->routes, (enum route_role)x->listener->role, x->head.host, x->head.path,
@@ -274,6 +277,17 @@ void registry_handle(struct registry *r, struct http_exchange *x)
         return;
     }
     request_dispatch(q);
+}
+
+void registry_handle(struct registry *r, struct http_exchange *x)
+{
+    struct request *q = request_new(r, x);
+
+    if (sign_in_wanted(q)) {
+        sign_in(q, request_go);
+    } else {
+        request_go(q);
+    }
 }
 
 /*

@@ -31,12 +31,12 @@ struct registry {
     struct upstream *const *upstreams;
     const struct lockfile *lock;
     const char *lock_path;
-    atomic_uint live; /* requests that were made and not freed */
+    struct users *users; /* NULL: nobody signs in */
+    atomic_uint live;    /* requests that were made and not freed */
 };
 
 struct upload_push;
 struct manifest_push;
-
 /* The bytes of a response and how far they are sent (registry/reader.c). */
 struct reader {
     int fd; /* a whole file; owned; -1: the bytes come from ticket or pass */

@@ -1,0 +1,16 @@
+/*
+ * registry/sign_in.h - on listeners of role registry, where there are users: who asks?
+ */
+#ifndef REGISTRY_SIGN_IN_H
+#define REGISTRY_SIGN_IN_H
+
+#include "registry/request.h"
+
+/* Whether those who come by this listener must sign in. */
+bool sign_in_wanted(const struct request *q);
+
+/* Answers with 401 or 429, or calls go(q) once it is known who asks: now, or on the same loop
+ * later. Where the client is gone by then the exchange is ended, and go() is not called. */
+void sign_in(struct request *q, void (*go)(struct request *q));
+
+#endif
