@@ -112,7 +112,7 @@ def test_what_comes_later_to_a_pinned_index_stays(registry, larder):
     """A platform that was pulled after its index was pinned is needed by it as well."""
     lar = larder(upstreams={"docker.io": registry.url}, limits=NOW,
                  config={"cache": {"max_size": 20 * MIB}})
-    images = [registry.add_image(f"library/both", f"p{i}", [noise(MIB, 301 + i)])
+    images = [registry.add_image("library/both", f"p{i}", [noise(MIB, 301 + i)])
               for i in range(2)]
     body = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
         {"mediaType": MANIFEST, "digest": image.digest, "size": len(image.body),
