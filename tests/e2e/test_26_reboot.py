@@ -1,5 +1,6 @@
 """What a crash leaves: unsynced bytes are believed within a boot, and hashed after it."""
 import os
+import shlex
 
 import pytest
 
@@ -43,7 +44,10 @@ def after_a_reboot(lar, folder, boot="11111111222233334444555555555555"):
         pytest.skip("only root may give a process another boot id")
     other = folder / "boot_id"
     other.write_text(boot + "\n")
-    script = f'mount --bind "{other}" /proc/sys/kernel/random/boot_id && exec "$@"'
+    # What is to be loaded before the program is for nobody else on the way to it.
+    loaded = lar.env.pop("LD_PRELOAD", None)
+    env = f"env LD_PRELOAD={shlex.quote(loaded)}" if loaded else ""
+    script = f'mount --bind "{other}" /proc/sys/kernel/random/boot_id && exec {env} "$@"'
     plain = lar.command
     lar.command = lambda: ["unshare", "--mount", "sh", "-c", script, "sh", *plain()]
     lar.start()
