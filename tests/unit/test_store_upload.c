@@ -3,7 +3,7 @@
 #include "tap.h"
 
 #include "base/limits.h"
-#include "store/upload.h"
+#include "store/upload.c"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,23 +257,31 @@ static void test_a_short_file_ends_it(void)
     CHECK(!session_has_file(id));
 }
 
+/* As if nobody had touched the session for so long; the store looks for idle ones meanwhile. */
+static void age(struct upload *u, int64_t seconds)
+{
+    pthread_mutex_lock(&s->uploads->lock);
+    u->touched -= seconds;
+    pthread_mutex_unlock(&s->uploads->lock);
+}
+
 static void test_an_idle_one_ends(void)
 {
-    uint64_t day = limits.upload_idle;
+    int64_t idle = (int64_t)(limits.upload_idle / 1000);
     struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
     uint64_t offset = 0;
     char id[UPLOAD_ID_SIZE];
 
     memcpy(id, u->id, sizeof(id));
-    limits.upload_idle = 1000;
-    u->touched -= 2; /* claimed: it does not count */
+    age(u, idle + 60); /* claimed: it does not count */
     CHECK(upload_look(s, id, "stage/a", "", &offset) == UPLOAD_BUSY);
     upload_leave(u);
+    age(u, idle - 60);
     CHECK(upload_look(s, id, "stage/a", "", &offset) == UPLOAD_CLAIMED);
-    u->touched -= 2;
+    upload_leave(u);
+    age(u, idle + 60);
     CHECK(upload_look(s, id, "stage/a", "", &offset) == UPLOAD_UNKNOWN);
     CHECK(!upload_cancel(s, id, "stage/a", ""));
-    limits.upload_idle = day;
 }
 
 /* Clients that begin uploads and never come again keep nobody else from pushing. */
@@ -293,9 +301,9 @@ static void test_forgotten_ones_give_way(void)
     upload_leave(all[0]);
     CHECK(upload_open(s, "stage/a", "", SHA_256, false) == NULL); /* just left, or in use */
     upload_leave(all[1]);
-    all[0]->touched -= 400;
-    all[1]->touched -= 500;
-    all[2]->touched -= 600; /* claimed */
+    age(all[0], 400);
+    age(all[1], 500);
+    age(all[2], 600); /* claimed */
     memcpy(younger, all[0]->id, sizeof(younger));
     memcpy(oldest, all[1]->id, sizeof(oldest));
     all[1] = upload_open(s, "stage/a", "", SHA_256, false);
