@@ -16,6 +16,7 @@ static bool is_gauge(enum counter c)
 {
     switch (c) {
     case COUNTER_connections_open:
+    case COUNTER_configurations:
     case COUNTER_flights_open:
     case COUNTER_readers_open:
     case COUNTER_hub_ratelimit_limit:

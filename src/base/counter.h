@@ -12,6 +12,7 @@
 #define COUNTER_LIST(X)                                                                            \
     X(connections_accepted, "connections that clients opened")                                     \
     X(connections_open, "connections of clients that are open now")                                \
+    X(configurations, "configurations in use, with those whose last requests go on")               \
     X(tls_accepted, "TLS handshakes of clients that were done")                                    \
     X(tls_refused, "TLS handshakes of clients that failed")                                        \
     X(requests, "requests whose head was read whole")                                              \

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,8 +15,9 @@
 #define EVENTS_A_SECOND 50
 #define EVENT_NAMES 64
 
-static enum log_level log_level = LOG_INFO;
-static bool log_json;
+/* Another configuration may change them while threads log. */
+static _Atomic(enum log_level) log_level = LOG_INFO;
+static atomic_bool log_json;
 static bool access_muted;
 
 static const char *const LEVEL_NAMES[] = {"error", "warn", "info", "debug"};

@@ -159,6 +159,8 @@ static void ask_ended(struct op *op)
     timer_fini(&a->timer);
     timer_fini(&a->life);
     buf_free(&a->body);
+    ask_fetch_end(a);
+    upstream_release(a->repo.upstream); /* what it remembers needs none */
     pthread_mutex_lock(&t->lock);
     leaves = a->expires == 0;
     if (leaves) {
@@ -203,6 +205,7 @@ static struct ask *ask_new(struct cache *c, struct loop *l, const struct ask_key
     a->table = c->asks;
     a->kind = key->kind;
     cache_repo_copy(&a->repo, repo);
+    upstream_hold(repo->upstream);
     snprintf(a->reference, sizeof(a->reference), "%s", key->reference);
     bell_init(&a->bell);
     buf_init(&a->body, MANIFEST_LIMIT);

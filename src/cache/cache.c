@@ -13,12 +13,18 @@ struct cache *cache_new(const struct cache_options *options, struct store *store
 {
     struct cache *c = xnew(struct cache);
 
-    c->options = *options;
+    c->offline = options->offline;
+    cache_renew(c, options);
     c->store = store;
     c->asks = ask_table_new();
     c->flights = flight_table_new(c);
     c->prefetch = prefetch_new(c);
     return c;
+}
+
+void cache_renew(struct cache *c, const struct cache_options *options)
+{
+    atomic_store(&c->prefetches, options->prefetch);
 }
 
 void cache_free(struct cache *c)

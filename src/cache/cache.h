@@ -9,6 +9,8 @@
 #include "store/index.h"
 #include "upstream/upstream.h"
 
+#include <stdatomic.h>
+
 struct ask_table;
 struct flight_table;
 struct prefetch;
@@ -23,7 +25,8 @@ struct cache_options {
 };
 
 struct cache {
-    struct cache_options options;
+    bool offline;
+    atomic_bool prefetches;
     struct store *store;
     struct ask_table *asks;
     struct flight_table *flights;
@@ -31,6 +34,9 @@ struct cache {
 };
 
 struct cache *cache_new(const struct cache_options *options, struct store *store);
+/* Takes over what may change while it runs: prefetching. What tags mean is the registry's. Any
+ * thread. */
+void cache_renew(struct cache *c, const struct cache_options *options);
 /* Once the loops have ended. Downloads under way keep their partial files. */
 void cache_free(struct cache *c);
 

@@ -42,6 +42,7 @@ struct flight_source *flight_source_join(struct flight *f, const struct flight_q
     if (s == NULL && (made || proved) && f->n_sources < SOURCES_MAX) {
         s = xnew(struct flight_source);
         cache_repo_copy(&s->repo, q->repo);
+        upstream_hold(s->repo.upstream);
         s->kind = q->kind;
         list_append(&f->sources, &s->node);
         f->n_sources++;

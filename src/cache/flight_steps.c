@@ -121,7 +121,7 @@ static const struct step *step_begin(struct op *op)
         return flight_window_open(f, &err) < 0 ? op_fail_with(op, &err) : &S_fetch;
     }
     found = look_again(f);
-    if (found == FOUND_NOT && f->cache->options.offline) {
+    if (found == FOUND_NOT && f->cache->offline) {
         return op_fail(op, ERR_BLOB_UNKNOWN, "the blob is not here, and this cache is offline");
     }
     if (found == FOUND_NOT) {

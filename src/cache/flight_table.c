@@ -18,7 +18,7 @@
 /* An (upstream, digest) whose bytes were wrong. */
 struct flight_bad {
     struct list node;
-    const struct upstream *upstream;
+    char *upstream; /* its name: the upstream itself may go before */
     struct digest digest;
     uint64_t until;
 };
@@ -53,6 +53,12 @@ struct flight_table *flight_table_new(struct cache *c)
 
 /* --- digests that were wrong ---------------------------------------------------------------- */
 
+static void flight_bad_free(struct flight_bad *b)
+{
+    free(b->upstream);
+    free(b);
+}
+
 static void bad_expire(struct flight_table *t, uint64_t now)
 {
     list_each_safe(it, &t->bad) {
@@ -63,7 +69,7 @@ static void bad_expire(struct flight_table *t, uint64_t now)
         }
         list_remove(&b->node);
         t->n_bad--;
-        free(b);
+        flight_bad_free(b);
     }
 }
 
@@ -72,7 +78,7 @@ void flight_bad_put(struct flight_table *t, const struct upstream *u, const stru
 {
     struct flight_bad *b = xnew(struct flight_bad);
 
-    b->upstream = u;
+    b->upstream = xstrdup(upstream_name(u));
     b->digest = *d;
     b->until = now + limits.bad_digest;
     pthread_mutex_lock(&t->lock);
@@ -92,7 +98,8 @@ bool flight_bad_get(struct flight_table *t, const struct upstream *u, const stru
     list_each(it, &t->bad) {
         struct flight_bad *b = container_of(it, struct flight_bad, node);
 
-        found = found || (b->upstream == u && digest_equal(&b->digest, d));
+        found =
+            found || (strcmp(b->upstream, upstream_name(u)) == 0 && digest_equal(&b->digest, d));
     }
     pthread_mutex_unlock(&t->lock);
     return found;
@@ -143,7 +150,10 @@ static void flight_free(struct flight *f)
     list_remove(&f->among);
     pthread_mutex_unlock(&f->table->lock);
     while ((node = list_pop(&f->sources)) != NULL) {
-        free(container_of(node, struct flight_source, node));
+        struct flight_source *s = container_of(node, struct flight_source, node);
+
+        upstream_release(s->repo.upstream);
+        free(s);
     }
     if (f->fd >= 0) {
         close(f->fd);
@@ -394,7 +404,7 @@ void flight_table_free(struct flight_table *t)
         flight_abandon(container_of(t->all.next, struct flight, among));
     }
     while ((node = list_pop(&t->bad)) != NULL) {
-        free(container_of(node, struct flight_bad, node));
+        flight_bad_free(container_of(node, struct flight_bad, node));
     }
     map_fini(&t->map);
     pthread_mutex_destroy(&t->lock);

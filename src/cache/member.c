@@ -74,7 +74,7 @@ enum member_verdict member_judge(const struct cache *c, struct index_read *r,
         return MEMBER_UNKNOWN;
     }
     *ret_member = m;
-    return member_is_fresh(&m, clock_wall_s(), c->options.offline) ? MEMBER_YES : MEMBER_EXPIRED;
+    return member_is_fresh(&m, clock_wall_s(), c->offline) ? MEMBER_YES : MEMBER_EXPIRED;
 }
 
 void member_put_answered(struct index_txn *t, const struct cache_repo *repo, const struct digest *d,

@@ -56,6 +56,7 @@ static void image_free(struct prefetch_image *image)
     pthread_mutex_unlock(&p->lock);
     task_cancel(&image->task);
     timer_fini(&image->retry);
+    upstream_release(image->repo.upstream);
     free(image->layers);
     free(image);
 }
@@ -280,7 +281,7 @@ void prefetch_layer(struct cache *c, struct loop *l, const struct cache_repo *re
     struct layer_search s = {.layer = layer};
     struct prefetch_image *image;
 
-    if (!c->options.prefetch || c->options.offline) {
+    if (!atomic_load(&c->prefetches) || c->offline) {
         return;
     }
     s.layers = xcalloc(LAYERS_MAX, sizeof(*s.layers));
@@ -292,6 +293,7 @@ void prefetch_layer(struct cache *c, struct loop *l, const struct cache_repo *re
     image->cache = c;
     image->loop = l;
     cache_repo_copy(&image->repo, repo);
+    upstream_hold(repo->upstream);
     image->layers = s.layers;
     image->n_layers = s.n;
     for (unsigned i = 0; i < PREFETCH_IMAGE; i++) {

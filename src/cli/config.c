@@ -310,6 +310,53 @@ void config_free(struct config *c)
     free(c);
 }
 
+/* --- another one, while the program runs --------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_listener(const struct config_listener *a, const struct config_listener *b)
+{
+    return same_text(a->address, b->address) && a->role == b->role && a->push == b->push &&
+           same_text(a->certificate, b->certificate) && same_text(a->key, b->key) &&
+           same_text(a->client_ca, b->client_ca);
+}
+
+static bool same_listeners(const struct config *a, const struct config *b)
+{
+    bool same = a->n_listeners == b->n_listeners;
+
+    for (size_t i = 0; same && i < a->n_listeners; i++) {
+        same = same_listener(&a->listeners[i], &b->listeners[i]);
+    }
+    return same;
+}
+
+char *config_fixed(const struct config *now, const struct config *fresh)
+{
+    const struct {
+        const char *key;
+        bool same;
+    } keys[] = {
+        {"listen", same_listeners(now, fresh)},
+        {"data", same_text(now->data, fresh->data)},
+        {"workers", now->workers == fresh->workers},
+        {"limits", memcmp(&now->limits, &fresh->limits, sizeof(now->limits)) == 0},
+        {"offline", now->cache.offline == fresh->cache.offline},
+    };
+    struct buf out;
+
+    buf_init(&out, 200);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (!keys[i].same) {
+            buf_printf(&out, "%s%s", out.len > 0 ? ", " : "", keys[i].key);
+        }
+    }
+    return buf_take(&out);
+}
+
 /* --- routes -------------------------------------------------------------------------------- */
 
 /* The table and its two arrays in one piece, so that free() frees all. */

@@ -99,6 +99,9 @@ struct config *config_read(const struct config_flags *flags, struct err *err) MU
 struct config *config_parse(const char *name, struct slice text, const struct config_flags *flags,
                             struct err *err) MUST_CHECK;
 void config_free(struct config *c);
+/* The keys that differ and that a program which runs cannot take over, as text: "listen, workers",
+ * or "". The caller frees it. */
+char *config_fixed(const struct config *now, const struct config *fresh);
 
 /* "50GB", with *ret_percent 0, or "50%". */
 bool config_parse_size(struct slice text, uint64_t *ret_bytes, unsigned *ret_percent) MUST_CHECK;

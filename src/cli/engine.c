@@ -6,16 +6,14 @@
  */
 #include "cli/engine.h"
 
-#include "admin/control.h"
 #include "cache/flight.h"
 #include "cache/flow.h"
 #include "cli/cpus.h"
 #include "cli/doors.h"
-#include "cli/open.h"
+#include "cli/snapshot.h"
 #include "net/resolve.h"
 #include "registry/access.h"
 #include "registry/record.h"
-#include "registry/registry.h"
 
 #include <assert.h>
 #include <poll.h>
@@ -35,28 +33,26 @@ struct worker {
     struct engine *engine;
     struct loop *loop;
     pthread_t thread;
+    _Atomic(struct snapshot *) snapshot; /* what new requests are answered with; its thread's */
+    _Atomic(struct snapshot *) next;
+    struct post renew;
     struct post drain;
     struct post stop;
 };
 
 /* Owner: whoever made it. Thread: that one's; its parts say what runs where. */
 struct engine {
-    struct config *config;
-    bool alone; /* only the control socket is listened on */
-    struct route_table *routes;
+    struct snapshot *current;
+    struct list retired;   /* snapshots that requests may still use, oldest first */
+    bool store_is_renewed; /* it has the rules of the current one */
+    bool alone;            /* only the control socket is listened on */
     struct pool *disk;
-    struct open_rules rules;
     struct store *store;
     struct worker *workers;
     unsigned n_workers;
     struct resolver *resolver;
     struct http_client *client;
-    struct upstreams *upstreams;
-    struct upstream **upstream_list;
     struct cache *cache;
-    struct users *users;
-    struct registry *registry;
-    struct control *control;
     struct http_server *server;
     struct listeners *listeners;
     struct doors doors;
@@ -83,21 +79,20 @@ static bool is_for_control(const struct http_exchange *x)
 
 static void on_exchange(struct http_exchange *x)
 {
-    struct engine *s = x->context;
+    const struct engine *s = x->context;
+    struct snapshot *now = atomic_load(&s->workers[loop_index(x->loop)].snapshot);
 
     if (is_for_control(x)) {
-        control_handle(s->control, x);
+        control_handle(now->control, x);
     } else {
-        registry_handle(s->registry, x);
+        registry_handle(now->registry, x);
     }
 }
 
 static void on_exchange_ended(struct http_exchange *x)
 {
-    struct engine *s = x->context;
-
     if (x->user != NULL || !is_for_control(x)) {
-        registry_ended(s->registry, x);
+        registry_ended(x);
     }
 }
 
@@ -126,6 +121,13 @@ static void *worker_thread(void *arg)
     return NULL;
 }
 
+static void on_renew(struct post *p)
+{
+    struct worker *w = container_of(p, struct worker, renew);
+
+    atomic_store(&w->snapshot, atomic_load(&w->next));
+}
+
 static void on_drain(struct post *p)
 {
     struct worker *w = container_of(p, struct worker, drain);
@@ -142,7 +144,10 @@ static void on_stop(struct post *p)
 
 static void workers_make(struct engine *s)
 {
-    s->n_workers = s->config->workers != 0 ? s->config->workers : cpus_allowed();
+    s->n_workers = s->current->config->workers;
+    if (s->n_workers == 0) {
+        s->n_workers = cpus_allowed();
+    }
     if (s->n_workers > LOOPS_MAX) {
         s->n_workers = LOOPS_MAX;
     }
@@ -150,6 +155,9 @@ static void workers_make(struct engine *s)
     for (unsigned i = 0; i < s->n_workers; i++) {
         s->workers[i].engine = s;
         s->workers[i].loop = loop_new();
+        atomic_init(&s->workers[i].snapshot, s->current);
+        atomic_init(&s->workers[i].next, s->current);
+        post_init(&s->workers[i].renew, on_renew);
         post_init(&s->workers[i].drain, on_drain);
         post_init(&s->workers[i].stop, on_stop);
     }
@@ -171,8 +179,12 @@ static void workers_start(struct engine *s)
  * are still recorded. */
 static bool still_busy(const struct engine *s)
 {
-    return registry_live(s->registry) > 0 || flight_settling(s->cache) > 0 ||
-           control_live(s->control) > 0;
+    unsigned live = snapshot_live(s->current) + flight_settling(s->cache);
+
+    list_each(it, &s->retired) {
+        live += snapshot_live(container_of(it, struct snapshot, node));
+    }
+    return live > 0;
 }
 
 static void workers_stop(struct engine *s)
@@ -195,103 +207,51 @@ static void workers_stop(struct engine *s)
 
 static int make_store(struct engine *s, struct err *err)
 {
+    struct store_options options;
+
     s->disk = pool_new("disk", DISK_THREADS);
-    s->store = open_store(s->config, s->disk, &s->rules, err);
+    options = open_options(s->current->config, &s->current->rules, s->disk);
+    s->store = store_open(&options, err);
+    s->store_is_renewed = true;
     return s->store == NULL ? -1 : 0;
 }
 
-static int make_upstreams(struct engine *s, struct err *err)
+static void make_cache(struct engine *s)
 {
-    size_t n = s->config->n_upstreams;
-    struct upstream_options *options = xcalloc(n, sizeof(*options));
+    const struct config *config = s->current->config;
 
-    for (size_t i = 0; i < n; i++) {
-        const struct config_upstream *u = &s->config->upstreams[i];
-
-        options[i] = (struct upstream_options){
-            .name = u->name,
-            .endpoints = (const char *const *)u->endpoints,
-            .endpoint_ns = u->endpoint_ns,
-            .n_endpoints = u->n_endpoints,
-            .user = u->user,
-            .password = u->password,
-            .identity_token = u->identity_token,
-            .ca_file = u->ca_file,
-            .insecure = u->insecure,
-            .trusted_realms = (const char *const *)u->trusted_realms,
-            .n_trusted_realms = u->n_trusted_realms,
-            .redirect_hosts = (const char *const *)u->redirect_hosts,
-            .n_redirect_hosts = u->n_redirect_hosts,
-        };
-    }
-    s->upstreams = upstreams_new(options, n, s->client, err);
-    free(options);
-    if (s->upstreams == NULL) {
-        return -1;
-    }
-    s->upstream_list = xcalloc(n, sizeof(*s->upstream_list));
-    for (size_t i = 0; i < n; i++) {
-        s->upstream_list[i] = upstreams_at(s->upstreams, i);
-    }
-    return 0;
+    /* Whatever asks upstream all the same gets no further than this. */
+    s->resolver = config->cache.offline ? NULL : resolver_new(NAMES_THREADS);
+    s->client = http_client_new(s->resolver);
+    s->cache = cache_new(&config->cache, s->store);
 }
 
-static int make_users(struct engine *s, struct err *err)
+static struct snapshot_ground ground(const struct engine *s)
 {
-    struct err why = {0};
-
-    if (s->config->htpasswd == NULL || s->alone) {
-        return 0;
-    }
-    s->users = users_new(s->config->htpasswd, &why);
-    return s->users != NULL ? 0 : err_set(err, why.code, "auth.htpasswd: %s", why.text);
-}
-
-static void make_registry(struct engine *s)
-{
-    struct registry_options options;
-    struct http_server_options server = {on_exchange, on_exchange_ended, s};
-
-    s->cache = cache_new(&s->config->cache, s->store);
-    options = (struct registry_options){
-        .cache = s->cache,
-        .routes = s->routes,
-        .upstreams = s->upstream_list,
-        .lock = s->config->lock,
-        .lock_path = s->config->lock_path,
-        .users = s->users,
-    };
-    s->registry = registry_new(&options);
-    s->control = control_new(&(struct admin){s->store, s->routes, NULL});
-    s->server = http_server_new(&server);
+    return (struct snapshot_ground){s->store, s->cache, s->client, s->alone};
 }
 
 static int make_listeners(struct engine *s, struct err *err)
 {
+    struct http_server_options server = {on_exchange, on_exchange_ended, s};
     struct listen_sink sink = {on_accepted, on_load, s};
 
+    s->server = http_server_new(&server);
     s->listeners = listeners_new(&sink);
-    return doors_init(&s->doors, s->config, s->alone, s->listeners, err);
+    return doors_init(&s->doors, s->current->config, s->alone, s->listeners, err);
 }
 
 static int engine_make(struct engine *s, struct err *err)
 {
-    s->routes = config_routes(s->config);
+    struct snapshot_ground g;
+
     workers_make(s);
     if (make_store(s, err) < 0) {
         return -1;
     }
-    /* Whatever asks upstream all the same gets no further than this. */
-    s->resolver = s->config->cache.offline ? NULL : resolver_new(NAMES_THREADS);
-    s->client = http_client_new(s->resolver);
-    if (make_upstreams(s, err) < 0) {
-        return -1;
-    }
-    if (make_users(s, err) < 0) {
-        return -1;
-    }
-    make_registry(s);
-    return make_listeners(s, err);
+    make_cache(s);
+    g = ground(s);
+    return snapshot_fill(s->current, &g, err) < 0 ? -1 : make_listeners(s, err);
 }
 
 static void raise_descriptors(void)
@@ -321,9 +281,10 @@ struct engine *engine_new(struct config *config, bool alone, struct err *err)
 {
     struct engine *s = xnew(struct engine);
 
-    s->config = config;
+    list_init(&s->retired);
     s->alone = alone;
     data_absolute(config);
+    s->current = snapshot_new(config);
     limits = config->limits;
     raise_descriptors();
     if (engine_make(s, err) < 0) {
@@ -331,6 +292,16 @@ struct engine *engine_new(struct config *config, bool alone, struct err *err)
         return NULL;
     }
     return s;
+}
+
+static void snapshots_free(struct engine *s)
+{
+    struct list *node;
+
+    while ((node = list_pop(&s->retired)) != NULL) {
+        snapshot_free(container_of(node, struct snapshot, node));
+    }
+    snapshot_free(s->current);
 }
 
 void engine_free(struct engine *s)
@@ -343,12 +314,8 @@ void engine_free(struct engine *s)
     store_quiesce(s->store); /* its writer would go on submitting to a pool that is gone */
     pool_free(s->disk);
     store_close(s->store);
-    open_rules_free(&s->rules);
-    registry_free(s->registry);
-    users_free(s->users);
-    control_free(s->control);
     cache_free(s->cache);
-    upstreams_free(s->upstreams);
+    snapshots_free(s);
     http_client_free(s->client);
     resolver_free(s->resolver);
     for (unsigned i = 0; i < s->n_workers; i++) {
@@ -356,10 +323,7 @@ void engine_free(struct engine *s)
         loop_free(s->workers[i].loop);
     }
     free(s->workers);
-    free(s->upstream_list);
     doors_fini(&s->doors);
-    free(s->routes);
-    config_free(s->config);
     free(s);
 }
 
@@ -373,7 +337,7 @@ void engine_start(struct engine *s)
 
 void engine_drain(struct engine *s)
 {
-    control_drain(s->control);
+    control_drain(s->current->control);
     listeners_stop(s->listeners);
     log_event(LOG_INFO, "serve.drain", "stopping: waiting for %u connections",
               http_server_connections(s->server));
@@ -397,9 +361,85 @@ void engine_renew_keys(struct engine *s, bool force)
     doors_renew_keys(&s->doors, force);
 }
 
+/* --- another configuration ----------------------------------------------------------------- */
+
+/* What is made once keeps its values, and the operator learns that they wait for the next start. */
+static void keep_fixed(const struct engine *s, struct config *fresh)
+{
+    const struct config *now = s->current->config;
+    _cleanup_free_ char *names = config_fixed(now, fresh);
+
+    if (names[0] != '\0') {
+        log_event(LOG_WARN, "config.restart", "changed, and waits for the next start: %s", names);
+    }
+    fresh->cache.offline = now->cache.offline;
+    free(fresh->data);
+    fresh->data = xstrdup(now->data);
+}
+
+/* From their next request on all loops answer by the current snapshot. */
+static void tell_workers(struct engine *s)
+{
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        atomic_store(&s->workers[i].next, s->current);
+        loop_post(s->workers[i].loop, &s->workers[i].renew);
+    }
+}
+
+int engine_renew(struct engine *s, struct config *config, struct err *err)
+{
+    struct snapshot_ground g = ground(s);
+    struct snapshot *fresh = snapshot_new(config);
+
+    data_absolute(config);
+    keep_fixed(s, config);
+    if (snapshot_fill(fresh, &g, err) < 0) {
+        snapshot_free(fresh);
+        return -1;
+    }
+    list_append(&s->retired, &s->current->node);
+    s->current = fresh;
+    s->store_is_renewed = false;
+    cache_renew(s->cache, &config->cache);
+    tell_workers(s);
+    engine_tidy(s);
+    return 0;
+}
+
+static bool workers_use(const struct engine *s, const struct snapshot *old)
+{
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        if (atomic_load(&s->workers[i].snapshot) == old) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void engine_tidy(struct engine *s)
+{
+    if (!s->store_is_renewed) {
+        struct store_options options =
+            open_options(s->current->config, &s->current->rules, s->disk);
+
+        s->store_is_renewed = store_renew(s->store, &options);
+    }
+    list_each_safe(it, &s->retired) {
+        struct snapshot *old = container_of(it, struct snapshot, node);
+
+        if (!s->store_is_renewed || workers_use(s, old) || snapshot_is_busy(old)) {
+            return; /* a younger one may not go before it either: the store may use its rules */
+        }
+        list_remove(&old->node);
+        snapshot_free(old);
+    }
+}
+
+/* --- looking in ---------------------------------------------------------------------------- */
+
 const struct config *engine_config(const struct engine *s)
 {
-    return s->config;
+    return s->current->config;
 }
 
 const struct store *engine_store(const struct engine *s)

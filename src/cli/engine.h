@@ -29,6 +29,15 @@ unsigned engine_connections(const struct engine *e);
 /* Cuts what is left of them, and ends the loops. */
 void engine_stop(struct engine *e);
 
+/* Goes over to another configuration, which is the engine's from here on, whatever happens: new
+ * requests are answered by it, those under way by the one before. What cannot change while it runs
+ * stays, with a line in the log that names it. -1 with ERR_CONFIG: all stays. Thread: the caller of
+ * engine_new(), as for all of these. */
+int engine_renew(struct engine *e, struct config *config, struct err *err) MUST_CHECK;
+/* Lets go of what an earlier configuration left behind and nothing uses any more. To be called now
+ * and then. */
+void engine_tidy(struct engine *e);
+
 /* Reads certificates and keys of listeners again where their files changed, or where `force`; says
  * in the log what came of it. Where they are no good, those before stay in use. Blocks. */
 void engine_renew_keys(struct engine *e, bool force);

@@ -73,6 +73,7 @@ int local_run(const struct config *config, const struct admin_command *c,
 {
     struct work w = {.command = c, .query = q, .out = out, .err = err};
     struct open_rules rules = {0};
+    struct store_options options;
     struct route_table *routes;
     struct pool *disk;
     int result = -1;
@@ -83,7 +84,9 @@ int local_run(const struct config *config, const struct admin_command *c,
     }
     disk = pool_new("disk", DISK_THREADS);
     routes = config_routes(config);
-    w.admin = (struct admin){open_store(config, disk, &rules, err), routes, NULL};
+    open_rules_make(config, &rules);
+    options = open_options(config, &rules, disk);
+    w.admin = (struct admin){store_open(&options, err), routes, NULL};
     if (w.admin.store != NULL) {
         result = work_wait(&w);
         store_quiesce(w.admin.store);

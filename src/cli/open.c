@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static void rules_make(const struct config *config, struct open_rules *ret)
+void open_rules_make(const struct config *config, struct open_rules *ret)
 {
     ret->list = xcalloc(config->n_hosted + 1, sizeof(*ret->list));
     for (size_t i = 0; i < config->n_hosted; i++) {
@@ -28,10 +28,10 @@ void open_rules_free(struct open_rules *r)
     r->list = NULL;
 }
 
-struct store *open_store(const struct config *config, struct pool *disk, struct open_rules *rules,
-                         struct err *err)
+struct store_options open_options(const struct config *config, const struct open_rules *rules,
+                                  struct pool *disk)
 {
-    struct store_options options = {
+    return (struct store_options){
         .dir = config->data,
         .max_size = config->max_size,
         .max_percent = config->max_percent,
@@ -41,7 +41,4 @@ struct store *open_store(const struct config *config, struct pool *disk, struct 
         .keep_all = config->cache.offline,
         .disk = disk,
     };
-
-    rules_make(config, rules);
-    return store_open(&options, err);
 }

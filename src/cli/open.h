@@ -8,17 +8,18 @@
 #include "store/retain.h"
 #include "store/store.h"
 
-/* Owner: whoever opens the store; outlives it, freed by open_rules_free(). */
+/* The rules of retention. Borrow the configuration's strings; freed by open_rules_free(). */
 struct open_rules {
     struct retain_rules retain;
     struct retain_rule *list;
 };
 
+void open_rules_make(const struct config *config, struct open_rules *ret);
 void open_rules_free(struct open_rules *r);
 
-/* store_open() with what the configuration says; `config`, `disk` and *rules, which is filled,
- * outlive the store. */
-struct store *open_store(const struct config *config, struct pool *disk, struct open_rules *rules,
-                         struct err *err) MUST_CHECK;
+/* What the configuration says, for store_open() and store_renew(). All three outlive the store, or
+ * its use of them. */
+struct store_options open_options(const struct config *config, const struct open_rules *rules,
+                                  struct pool *disk);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * cli/serve.c - the server in the foreground, until SIGTERM or SIGINT. On SIGHUP certificates are
- * read again.
+ * cli/serve.c - the server in the foreground, until SIGTERM or SIGINT. On SIGHUP the configuration
+ * and certificates are read again.
  */
 #include "cli/serve.h"
 
@@ -63,7 +63,30 @@ static int signals_open(void)
     return signalfd(-1, &wanted, SFD_CLOEXEC);
 }
 
-static void serve_loop(struct engine *e, int signals)
+/* On SIGHUP. What is wrong is said, and all stays as it was. */
+static void serve_renew(struct engine *e, const struct flags *flags)
+{
+    struct err err = {0};
+    struct config *config;
+
+    supervisor_tell("RELOADING=1");
+    config = config_read(&flags->config, &err);
+    if (config != NULL) {
+        enum log_level level = config->log_level;
+        bool json = config->log_json;
+
+        if (engine_renew(e, config, &err) == 0) {
+            log_setup(level, json);
+            log_event(LOG_INFO, "config.renewed", "the configuration was read again");
+        }
+    }
+    if (err.code != ERR_NONE) {
+        log_event(LOG_ERROR, "config.kept", "that of before stays in use: %s", err.text);
+    }
+    supervisor_tell("READY=1");
+}
+
+static void serve_loop(struct engine *e, const struct flags *flags, int signals)
 {
     const struct http_listener *listeners;
     int number = 0;
@@ -75,6 +98,10 @@ static void serve_loop(struct engine *e, int signals)
     supervisor_tell("READY=1");
     while (number != SIGTERM && number != SIGINT) {
         number = wait_signal(signals, limits.tls_files);
+        if (number == SIGHUP) {
+            serve_renew(e, flags);
+        }
+        engine_tidy(e);
         engine_renew_keys(e, number == SIGHUP);
     }
     serve_drain(e, signals);
@@ -101,7 +128,7 @@ int serve_run(const struct flags *flags)
         fprintf(stderr, "larder: %s\n", err.text);
         status = 1;
     } else {
-        serve_loop(e, signals);
+        serve_loop(e, flags, signals);
     }
     engine_free(e);
     close(signals);

@@ -1,6 +1,9 @@
 /* http/link.c - which connections are kept, and for how long. */
 #include "http/link.h"
 
+#include "net/tls.h"
+
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +66,7 @@ struct http_group *group_get(struct http_depot *d, const struct http_origin *ori
 
     buf_init(&key, KEY_MAX);
     http_origin_text(origin, &key);
-    buf_printf(&key, " %p %d %s", (const void *)route->trust, route->public_only,
+    buf_printf(&key, " %" PRIu64 " %d %s", tls_trust_id(route->trust), route->public_only,
                route->proxy != NULL ? route->proxy : "");
     hash = map_hash(key.p, key.len);
     node = map_find(&d->groups, hash, same_key, key.p);

@@ -16,6 +16,7 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #define WORDS_MAX 220
 
 struct tls_trust {
+    uint64_t id;
     SSL_CTX *ctx;
     bool insecure;
 };
@@ -112,8 +114,10 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 
 struct tls_trust *tls_trust_new(const char *ca_file, bool insecure, struct err *err)
 {
+    static _Atomic uint64_t last;
     struct tls_trust *t = xnew(struct tls_trust);
 
+    t->id = atomic_fetch_add(&last, 1) + 1;
     t->insecure = insecure;
     t->ctx = SSL_CTX_new(TLS_client_method());
     ctx_set_up(t->ctx);
@@ -126,6 +130,11 @@ struct tls_trust *tls_trust_new(const char *ca_file, bool insecure, struct err *
     }
     ERR_clear_error();
     return t;
+}
+
+uint64_t tls_trust_id(const struct tls_trust *t)
+{
+    return t == NULL ? 0 : t->id;
 }
 
 void tls_trust_free(struct tls_trust *t)

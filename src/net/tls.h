@@ -21,6 +21,8 @@ struct tls_trust;
  * SIGPIPE is ignored in this process. */
 struct tls_trust *tls_trust_new(const char *ca_file, bool insecure, struct err *err) MUST_CHECK;
 void tls_trust_free(struct tls_trust *t);
+/* Not that of another that was made before or will be; 0 for NULL. */
+uint64_t tls_trust_id(const struct tls_trust *t);
 
 /*
  * What a server gave us to make the next handshake short. Zeroed before its first use; one per

@@ -216,7 +216,7 @@ static const struct step *step_prove(struct op *op)
     ask_unref(q->ask);
     q->ask = ask_join(cache_of(q), q->loop, ASK_MEMBER, &q->repo, digest_text(&q->digest, text),
                       &joined);
-    request_wait(q, q->expired ? cache_of(q)->options.tag_patience_ms : limits.first_byte);
+    request_wait(q, q->expired ? q->registry->options.tag_patience_ms : limits.first_byte);
     return &S_proving;
 }
 

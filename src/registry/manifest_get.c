@@ -110,7 +110,7 @@ static const struct step *step_ask(struct op *op)
     bell_leave(&q->waiter);
     ask_unref(q->ask);
     q->ask = ask_join(c, q->loop, ASK_DIGEST, &q->repo, text, &q->ask_joined);
-    request_wait(q, q->has_digest ? c->options.tag_patience_ms : limits.first_byte);
+    request_wait(q, q->has_digest ? q->registry->options.tag_patience_ms : limits.first_byte);
     return &S_asking;
 }
 

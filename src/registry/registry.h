@@ -1,7 +1,8 @@
 /*
  * registry/registry.h - the /v2/ API of distribution-spec: pulls, pushes, tags, referrers.
  *
- * One a process, shared by all loops, read-only after it was made.
+ * Shared by all loops, read-only after it was made. One for each configuration that requests still
+ * use: a newer configuration gets a registry of its own.
  */
 #ifndef REGISTRY_REGISTRY_H
 #define REGISTRY_REGISTRY_H
@@ -15,8 +16,9 @@ struct registry;
 
 struct registry_options {
     struct cache *cache;
-    const struct route_table *routes;  /* outlives the registry */
-    struct upstream *const *upstreams; /* by position in routes->upstreams */
+    const struct cache_options *options; /* of tags; copied */
+    const struct route_table *routes;    /* outlives the registry */
+    struct upstream *const *upstreams;   /* by position in routes->upstreams */
     const struct lockfile *lock; /* what tags of mirrored repositories mean; NULL: what upstreams
                                   * say. Outlives the registry, as its path does. */
     const char *lock_path;
@@ -31,6 +33,6 @@ unsigned registry_live(const struct registry *r);
 /* Answers one exchange: the server's handler, with the registry as its context. Loop thread. */
 void registry_handle(struct registry *r, struct http_exchange *x);
 /* The server's `ended`: writes the access log and counts. Loop thread. */
-void registry_ended(struct registry *r, struct http_exchange *x);
+void registry_ended(struct http_exchange *x);
 
 #endif

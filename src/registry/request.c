@@ -9,6 +9,7 @@
 #include "registry/sign_in.h"
 #include "store/pulls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct step *step_refuse(struct op *op);
@@ -33,8 +34,8 @@ enum member_verdict request_judge(const struct request *q, struct index_read *r,
 
 const char *request_offline_why(const struct request *q)
 {
-    return q->registry->cache->options.offline ? "this cache is offline"
-                                               : "only what is cached was asked for";
+    return q->registry->cache->offline ? "this cache is offline"
+                                       : "only what is cached was asked for";
 }
 
 void request_ref(struct request *q)
@@ -47,7 +48,6 @@ void request_unref(struct request *q)
     if (--q->refs > 0) {
         return;
     }
-    atomic_fetch_sub(&q->registry->live, 1);
     upload_push_free(q);
     manifest_push_free(q);
     ask_unref(q->ask);
@@ -55,6 +55,7 @@ void request_unref(struct request *q)
     buf_free(&q->body);
     buf_free(&q->extra);
     timer_fini(&q->timer);
+    atomic_fetch_sub(&q->registry->live, 1); /* which may go now */
     free(q);
 }
 
@@ -134,6 +135,7 @@ struct registry *registry_new(const struct registry_options *options)
     struct registry *r = xnew(struct registry);
 
     r->cache = options->cache;
+    r->options = *options->options;
     r->routes = options->routes;
     r->upstreams = options->upstreams;
     r->lock = options->lock;
@@ -314,11 +316,10 @@ static void note_pull(const struct request *q, const struct http_exchange *x)
                                           });
 }
 
-void registry_ended(struct registry *r, struct http_exchange *x)
+void registry_ended(struct http_exchange *x)
 {
     struct request *q = x->user;
 
-    (void)r;
     record_write(q, x);
     if (q != NULL) {
         note_pull(q, x);

@@ -12,8 +12,6 @@
 #include "registry/registry.h"
 #include "registry/reply.h"
 
-#include <stdio.h>
-
 /* Where an answer's bytes came from: the X-Larder header and the log. */
 enum request_from {
     FROM_NONE,
@@ -27,6 +25,7 @@ enum request_from {
 
 struct registry {
     struct cache *cache;
+    struct cache_options options;
     const struct route_table *routes;
     struct upstream *const *upstreams;
     const struct lockfile *lock;
@@ -123,7 +122,7 @@ static inline struct request *request_of(struct op *op)
 /* Whether no upstream may be asked for it, and what is here serves whatever its age. */
 static inline bool request_is_offline(const struct request *q)
 {
-    return q->only_cached || q->registry->cache->options.offline;
+    return q->only_cached || q->registry->cache->offline;
 }
 
 /* member_judge() for this request's repository: proofs do not grow old where nobody can be asked

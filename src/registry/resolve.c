@@ -18,7 +18,7 @@ const struct step REQUEST_STEP_RESOLVE = {"resolve", step_resolve};
 
 static const struct cache_options *options_of(const struct request *q)
 {
-    return &q->registry->cache->options;
+    return &q->registry->options;
 }
 
 /* Fills what the index knows of the name; false where that is nothing that could be served. */

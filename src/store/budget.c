@@ -54,6 +54,13 @@ void budget_free(struct budget *b)
     free(b);
 }
 
+void budget_renew(struct budget *b, const struct store_options *options)
+{
+    pthread_mutex_lock(&b->lock);
+    b->options = *options;
+    pthread_mutex_unlock(&b->lock);
+}
+
 /* --- sums; under the lock ------------------------------------------------------------------ */
 
 static uint64_t minus(uint64_t a, uint64_t b)

@@ -36,6 +36,8 @@ struct budget {
 /* `dir_fd` stays the caller's. */
 struct budget *budget_new(const struct store_options *options, int dir_fd);
 void budget_free(struct budget *b);
+/* The limits of `options` from now on. Any thread. */
+void budget_renew(struct budget *b, const struct store_options *options);
 
 /* Reserves `size` bytes of which `backed` are on the disk already. */
 bool budget_reserve(struct budget *b, uint64_t size, uint64_t backed) MUST_CHECK;

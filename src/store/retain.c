@@ -30,7 +30,7 @@
 /* Owner: the store. Thread: runs under `lock`; `due_ms` is the writer's. */
 struct retain {
     struct store *store;
-    const struct retain_rules *rules;
+    _Atomic(const struct retain_rules *) rules; /* changes under the lock, which a run holds */
     pthread_mutex_t lock;
     uint64_t due_ms;
     struct store_job job;
@@ -600,12 +600,20 @@ static void count_run(const struct run *run)
 
 static const struct retain_rules NO_RULES;
 
+/* One at a time; the rules stay as they are until its end. */
+static void run_begin(struct run *run)
+{
+    struct retain *r = run->store->retain;
+
+    pthread_mutex_lock(&r->lock);
+    run->rules = r->rules == NULL ? &NO_RULES : r->rules;
+}
+
 int retain_run(struct store *s, bool dry, void (*f)(void *arg, const struct retain_gone *gone),
                void *arg, struct retain_sum *ret, struct err *err)
 {
     struct run run = {
         .store = s,
-        .rules = s->retain->rules == NULL ? &NO_RULES : s->retain->rules,
         .gone = dry ? gone_new() : NULL,
         .f = f,
         .arg = arg,
@@ -614,7 +622,7 @@ int retain_run(struct store *s, bool dry, void (*f)(void *arg, const struct reta
     };
     int rc;
 
-    pthread_mutex_lock(&s->retain->lock);
+    run_begin(&run);
     rc = run_repos(&run) < 0 ? -1 : run_leftovers(&run);
     pthread_mutex_unlock(&s->retain->lock);
     gone_free(run.gone);
@@ -629,14 +637,13 @@ int retain_give_way(struct store *s, uint64_t *ret_bytes, struct err *err)
 {
     struct run run = {
         .store = s,
-        .rules = s->retain->rules == NULL ? &NO_RULES : s->retain->rules,
         .now = clock_wall_s(),
         .err = err,
     };
     int rc;
 
     /* Several tags may hold the same bytes: go on until something is freed, or no tag is left. */
-    pthread_mutex_lock(&s->retain->lock);
+    run_begin(&run);
     for (uint64_t tags = UINT64_MAX; (rc = give_way(&run)) == 0 && run.sum.bytes == 0;) {
         if (tags == run.sum.tags) {
             break;
@@ -682,6 +689,16 @@ void retain_free(struct retain *r)
         pthread_mutex_destroy(&r->lock);
         free(r);
     }
+}
+
+bool retain_renew(struct retain *r, const struct retain_rules *rules)
+{
+    if (pthread_mutex_trylock(&r->lock) != 0) {
+        return false;
+    }
+    r->rules = rules;
+    pthread_mutex_unlock(&r->lock);
+    return true;
 }
 
 /* The first run comes a while after the start: clients that were told something before may come. */

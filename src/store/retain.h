@@ -67,6 +67,9 @@ int retain_give_way(struct store *s, uint64_t *ret_bytes, struct err *err) MUST_
 
 /* For the store. `rules` NULL: only runs that are asked for. */
 struct retain *retain_new(struct store *s, const struct retain_rules *rules);
+/* From the next run on these rules count. False: a run is under way with those before; ask again.
+ * Any thread; does not block. */
+bool retain_renew(struct retain *r, const struct retain_rules *rules) MUST_CHECK;
 void retain_free(struct retain *r);
 /* Starts what is due; when to ask again. Writer thread. */
 uint64_t retain_tick(struct retain *r, uint64_t now);

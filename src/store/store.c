@@ -8,6 +8,7 @@
 #include "store/lock.h"
 #include "store/parts.h"
 #include "store/recover.h"
+#include "store/retain.h"
 #include "store/sweep.h"
 #include "store/upload.h"
 #include "store/writer.h"
@@ -82,6 +83,12 @@ struct store *store_open(const struct store_options *options, struct err *err)
     }
     writer_start(s);
     return s;
+}
+
+bool store_renew(struct store *s, const struct store_options *options)
+{
+    budget_renew(s->budget, options);
+    return retain_renew(s->retain, options->retain);
 }
 
 void store_quiesce(struct store *s)

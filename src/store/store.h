@@ -29,6 +29,9 @@ struct store_options {
  * (rebuilt from its copy or the blobs where it cannot be read), cleans up after a crash. Blocks;
  * logs progress where it takes long. NULL: *err names the thing, the cause and the remedy. */
 struct store *store_open(const struct store_options *options, struct err *err) MUST_CHECK;
+/* Limits and retention of `options` from now on, whatever else they say. False: retention is at
+ * work with the rules before, which must stay; ask again. Any thread; does not block. */
+bool store_renew(struct store *s, const struct store_options *options) MUST_CHECK;
 /* Begins nothing more of the store's own on the disk pool, and waits for the end of what is there:
  * the pool may then be freed, with the work of others that still uses the store, and the store be
  * closed after it. Blocks. NULL is allowed. */

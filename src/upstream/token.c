@@ -154,6 +154,7 @@ static void token_ended(struct op *op)
     t->call = NULL;
     timer_fini(&t->timer);
     buf_free(&t->body);
+    upstream_release(t->upstream);
     token_unref(t);
 }
 
@@ -224,6 +225,7 @@ struct token *token_get(const struct token_question *q, struct loop *l)
     if (made) {
         timer_init(&t->timer, l, token_late);
         timer_set(&t->timer, limits.connect + limits.tls + limits.upstream_headers);
+        upstream_hold(t->upstream);
         op_start(&t->op, l, &S_send, &S_failed, token_ended);
     } else {
         free(key);

@@ -158,6 +158,21 @@ void upstreams_free(struct upstreams *all)
     free(all);
 }
 
+void upstream_hold(struct upstream *u)
+{
+    atomic_fetch_add(&u->all->held, 1);
+}
+
+void upstream_release(struct upstream *u)
+{
+    atomic_fetch_sub(&u->all->held, 1);
+}
+
+bool upstreams_busy(const struct upstreams *all)
+{
+    return atomic_load(&all->held) > 0;
+}
+
 struct upstream *upstreams_at(struct upstreams *u, size_t i)
 {
     return &u->list[i];

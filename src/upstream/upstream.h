@@ -36,6 +36,13 @@ struct upstreams *upstreams_new(const struct upstream_options *options, size_t n
                                 struct http_client *client, struct err *err) MUST_CHECK;
 void upstreams_free(struct upstreams *u);
 
+/* Whoever uses an upstream beyond the request that named it (a download, a question) counts itself,
+ * so that a list which a newer one replaced is freed after it. Any thread. */
+void upstream_hold(struct upstream *u);
+void upstream_release(struct upstream *u);
+/* Whether anybody is counted. Any thread. */
+bool upstreams_busy(const struct upstreams *u);
+
 /* By position in the options. */
 struct upstream *upstreams_at(struct upstreams *u, size_t i);
 

@@ -33,6 +33,7 @@ struct upstreams {
     struct http_client *client;
     struct proxyenv proxyenv;
     struct token_table *tokens;
+    atomic_uint held;
 };
 
 /* The rules as they are for this endpoint; borrows. */

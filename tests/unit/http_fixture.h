@@ -97,6 +97,7 @@ static inline void fixture_stop(void)
     while (http_server_connections(server) > 0) {
         on_loop(look_nothing, NULL); /* a turn of the loop each */
     }
+    on_loop(look_nothing, NULL); /* the turn in which the last one ended is over */
     http_server_free(server);
 }
 

@@ -215,7 +215,7 @@ static void test_offline(void)
     struct client a;
 
     make_blob(MIB);
-    cache->options.offline = true;
+    cache->offline = true;
     SCRIPT(&hub_a, GOOD);
     client_join(&a, loop_a, &hub_a, (struct flight_question){.proved = true});
     settle();
@@ -224,7 +224,7 @@ static void test_offline(void)
     CHECK_INT(hub_a.asked, 0);
     client_leave(&a);
     settle();
-    cache->options.offline = false;
+    cache->offline = false;
 }
 
 int main(void)

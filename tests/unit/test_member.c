@@ -48,7 +48,7 @@ static void put(const char *repo, enum member_proof proof, uint64_t credential)
 
 static enum member_verdict judge(struct upstream *u, const char *text)
 {
-    struct cache c = {.options = {.offline = false}};
+    struct cache c = {.offline = false};
     struct member_record m;
     struct cache_repo repo;
 
