@@ -71,6 +71,9 @@
     X(verified_again, "blobs hashed again after an unclean stop")                                  \
     X(verified_bytes, "bytes that verify read")                                                    \
     X(verified_bad, "blobs that verify found bad")                                                 \
+    X(upstream_shut, "questions that an endpoint was not asked because it only fails")             \
+    X(upstream_late, "requests that waited for upstream in vain")                                  \
+    X(upstream_spared, "tags answered as they were because the rate limit of upstream runs low")   \
     X(hub_ratelimit_limit, "Docker Hub's limit as last said")                                      \
     X(hub_ratelimit_remaining, "what was left of it as last said")
 

@@ -50,6 +50,7 @@ enum err_retry {
     X(ERR_UPSTREAM_PROTOCOL, 502, "UNAVAILABLE", RETRY_NEXT)                                       \
     X(ERR_UPSTREAM_DOWN, 502, "UNAVAILABLE", RETRY_NEXT)                                           \
     X(ERR_UPSTREAM_TLS, 502, "UNAVAILABLE", RETRY_NEXT)                                            \
+    X(ERR_UPSTREAM_SHUT, 503, "UNAVAILABLE", RETRY_NEXT)                                           \
     X(ERR_DIGEST_MISMATCH, 502, "UNAVAILABLE", RETRY_NEXT)                                         \
     X(ERR_UNAVAILABLE, 503, "UNAVAILABLE", RETRY_LATER)                                            \
     X(ERR_TIMEOUT, 504, "UNAVAILABLE", RETRY_NEXT)                                                 \

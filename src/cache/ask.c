@@ -386,7 +386,9 @@ bool ask_may_retry(struct ask *a)
     uint64_t now = loop_now(a->op.loop);
     uint64_t pause = limits.retry_min << (2 * a->tries);
 
-    if (!cache_upstream_failed(a->op.err.code) || ++a->tries >= ASK_TRIES) {
+    /* Of what is shut the next answer is far: whoever waits may go elsewhere sooner. */
+    if (!cache_upstream_failed(a->op.err.code) || a->op.err.code == ERR_UPSTREAM_SHUT ||
+        ++a->tries >= ASK_TRIES) {
         return false;
     }
     if (a->op.err.retry_after > 0) {

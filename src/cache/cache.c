@@ -58,6 +58,7 @@ bool cache_upstream_failed(enum err_code code)
 {
     switch (code) {
     case ERR_UPSTREAM_DOWN:
+    case ERR_UPSTREAM_SHUT:
     case ERR_UPSTREAM_TLS:
     case ERR_UPSTREAM_PROTOCOL:
     case ERR_TIMEOUT:

@@ -416,6 +416,9 @@ static bool is_final(struct flight *f, const struct err *err)
 
         return wait == 0 || loop_now(f->loop) + wait >= patience_end(f);
     }
+    if (err->code == ERR_UPSTREAM_SHUT) {
+        return !has_begun(f);
+    }
     return !cache_upstream_failed(err->code);
 }
 

@@ -281,7 +281,8 @@ void prefetch_layer(struct cache *c, struct loop *l, const struct cache_repo *re
     struct layer_search s = {.layer = layer};
     struct prefetch_image *image;
 
-    if (!atomic_load(&c->prefetches) || c->offline) {
+    if (!atomic_load(&c->prefetches) || c->offline ||
+        upstream_is_short(repo->upstream, loop_now(l))) {
         return;
     }
     s.layers = xcalloc(LAYERS_MAX, sizeof(*s.layers));

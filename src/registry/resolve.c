@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "oci/manifest.h"
+#include "base/counter.h"
 #include "registry/request.h"
 
 #include <stdio.h>
@@ -85,16 +86,25 @@ static const struct step *step_resolve(struct op *op)
     struct request *q = request_of(op);
     const struct cache_options *o = options_of(q);
     uint64_t patience = limits.first_byte;
+    bool may_be_old;
 
     if (request_is_offline(q)) {
         return &REQUEST_STEP_ABSENT;
+    }
+    may_be_old = q->have_old && q->age < o->tag_stale_if_error_s;
+    if (may_be_old && !q->expired && upstream_is_short(q->repo.upstream, loop_now(q->loop))) {
+        count(upstream_spared);
+        return serve_old(q);
     }
     q->ask =
         ask_join(q->registry->cache, q->loop, q->ask_kind, &q->repo, q->reference, &q->ask_joined);
     if (q->have_old && !q->expired && q->age < o->tag_ttl_s + o->tag_stale_while_s) {
         return serve_old(q); /* the question goes on behind it */
     }
-    if (q->have_old && q->age < o->tag_stale_if_error_s && o->tag_patience_ms < patience) {
+    if (may_be_old && upstream_is_troubled(q->repo.upstream, loop_now(q->loop))) {
+        return serve_old(q); /* likewise: whoever else waits for it would wait in vain */
+    }
+    if (may_be_old && o->tag_patience_ms < patience) {
         patience = o->tag_patience_ms;
     }
     request_wait(q, patience);
@@ -151,6 +161,8 @@ static const struct step *step_asking(struct op *op)
     if (!q->timed_out) {
         return STEP_WAIT;
     }
+    count(upstream_late);
+    upstream_was_late(q->repo.upstream, loop_now(q->loop));
     return may_be_old ? serve_old(q)
                       : op_fail(op, ERR_TIMEOUT, "%s does not answer in time", q->repo.text);
 }

@@ -1,12 +1,17 @@
 /* upstream/endpoint.c - endpoints and how they fare. */
 #include "upstream/endpoint.h"
 
+#include "base/limits.h"
+#include "base/log.h"
 #include "upstream/rules.h"
 
 #include <stdlib.h>
 
 #define UNHEALTHY_MIN_MS 10000
 #define UNHEALTHY_MAX_MS 300000
+/* So many failures and no answer, before an endpoint is shut. */
+#define SHUT_FAILS 5
+#define SHUT_MAX_MS 60000
 
 /* A path that holds /v2 is used as it stands, any other has it added. */
 static void take_path(struct endpoint *e, struct slice path)
@@ -61,27 +66,91 @@ void endpoint_fini(struct endpoint *e)
     e->url = NULL;
 }
 
-void endpoint_failed(struct endpoint *e, uint64_t now_ms)
+/* Under the lock, as the next three. */
+static void put_behind(struct endpoint *e, uint64_t now_ms)
 {
-    uint64_t pause;
+    uint64_t pause = (uint64_t)UNHEALTHY_MIN_MS << (e->fails < 8 ? e->fails : 8);
 
-    pthread_mutex_lock(&e->lock);
     if (e->unhealthy_until > now_ms) {
-        pthread_mutex_unlock(&e->lock);
         return;
     }
-    pause = (uint64_t)UNHEALTHY_MIN_MS << (e->fails < 8 ? e->fails : 8);
     e->fails++;
     e->unhealthy_until = now_ms + (pause < UNHEALTHY_MAX_MS ? pause : UNHEALTHY_MAX_MS);
+}
+
+/* What fails while it is shut was under way before, or was the one question of a pause, which set
+ * the next pause as it went. */
+static bool shut_if_hopeless(struct endpoint *e, uint64_t now_ms)
+{
+    if (e->in_a_row++ == 0) {
+        e->failing_since = now_ms;
+    }
+    if (e->shut_until != 0 || e->in_a_row < SHUT_FAILS ||
+        now_ms < e->failing_since + limits.breaker) {
+        return false;
+    }
+    e->pause = limits.breaker_pause;
+    e->shut_until = now_ms + e->pause;
+    return true;
+}
+
+void endpoint_failed(struct endpoint *e, uint64_t now_ms)
+{
+    unsigned fails;
+    bool shut;
+
+    pthread_mutex_lock(&e->lock);
+    put_behind(e, now_ms);
+    shut = shut_if_hopeless(e, now_ms);
+    fails = e->in_a_row;
     pthread_mutex_unlock(&e->lock);
+    if (shut) {
+        log_event(LOG_WARN, "upstream.shut",
+                  "%s failed %u times in a row: it is only asked now and then until it answers",
+                  e->url, fails);
+    }
 }
 
 void endpoint_worked(struct endpoint *e)
 {
+    bool was_shut;
+
     pthread_mutex_lock(&e->lock);
+    was_shut = e->shut_until != 0;
     e->fails = 0;
     e->unhealthy_until = 0;
+    e->in_a_row = 0;
+    e->shut_until = 0;
     pthread_mutex_unlock(&e->lock);
+    if (was_shut) {
+        log_event(LOG_INFO, "upstream.open", "%s answers again", e->url);
+    }
+}
+
+bool endpoint_admits(struct endpoint *e, uint64_t now_ms, uint64_t *ret_wait)
+{
+    bool admits;
+
+    pthread_mutex_lock(&e->lock);
+    admits = e->shut_until <= now_ms;
+    if (admits && e->shut_until != 0) {
+        e->pause = 2 * e->pause < SHUT_MAX_MS ? 2 * e->pause : SHUT_MAX_MS;
+        e->shut_until = now_ms + e->pause;
+    } else if (!admits) {
+        *ret_wait = e->shut_until - now_ms;
+    }
+    pthread_mutex_unlock(&e->lock);
+    return admits;
+}
+
+bool endpoint_is_shut(struct endpoint *e, uint64_t now_ms)
+{
+    bool shut;
+
+    pthread_mutex_lock(&e->lock);
+    shut = e->shut_until > now_ms;
+    pthread_mutex_unlock(&e->lock);
+    return shut;
 }
 
 bool endpoint_is_healthy(struct endpoint *e, uint64_t now_ms)

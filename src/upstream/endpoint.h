@@ -2,6 +2,11 @@
  * upstream/endpoint.h - a URL at which an upstream is reached: path, health, challenge.
  *
  * Constant but for health and challenge, which have one small lock. Any thread.
+ *
+ * Health has two sides. An endpoint that failed comes behind the others for a while, and is still
+ * asked where they fail too. One that has only failed for limits.breaker, several times, is not
+ * asked at all, but for one question each pause that may find it well again: whoever waits learns
+ * at once that it is of no use.
  */
 #ifndef UPSTREAM_ENDPOINT_H
 #define UPSTREAM_ENDPOINT_H
@@ -26,6 +31,10 @@ struct endpoint {
     pthread_mutex_t lock;
     unsigned fails;
     uint64_t unhealthy_until;   /* monotonic ms */
+    unsigned in_a_row;          /* failures since the last answer, each counted */
+    uint64_t failing_since;     /* the first of them */
+    uint64_t shut_until;        /* the next question may go then; 0: it is not shut */
+    uint64_t pause;             /* the last one */
     struct challenge challenge; /* learnt from a 401; scheme CHALLENGE_NONE: none yet */
 };
 
@@ -37,6 +46,11 @@ void endpoint_fini(struct endpoint *e);
  * that while was under way before, and counts no more. */
 void endpoint_failed(struct endpoint *e, uint64_t now_ms);
 void endpoint_worked(struct endpoint *e);
+/* Whether a question may go to it now. Where it is shut, one may each pause: the caller's, once
+ * this said so. Else *ret_wait is how many ms until the next. */
+bool endpoint_admits(struct endpoint *e, uint64_t now_ms, uint64_t *ret_wait) MUST_CHECK;
+/* The same, without taking the question that may go. */
+bool endpoint_is_shut(struct endpoint *e, uint64_t now_ms);
 bool endpoint_is_healthy(struct endpoint *e, uint64_t now_ms);
 
 void endpoint_learn(struct endpoint *e, const struct challenge *c);

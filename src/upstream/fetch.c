@@ -166,6 +166,25 @@ ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err)
 
 /* --- endpoint, URL, credential ------------------------------------------------------------- */
 
+/* How much an error says about the question as a whole. */
+static int weight(enum err_code code)
+{
+    switch (code) {
+    case ERR_NONE:
+        return 0;
+    case ERR_MANIFEST_UNKNOWN:
+    case ERR_BLOB_UNKNOWN:
+    case ERR_NAME_UNKNOWN:
+        return 1;
+    case ERR_UPSTREAM_REFUSED:
+    case ERR_UNSUPPORTED:
+    case ERR_RANGE:
+        return 2;
+    default:
+        return 3;
+    }
+}
+
 /* The registry's own URL for the question, at the endpoint. */
 static void make_url(struct fetch *f)
 {
@@ -210,14 +229,41 @@ static bool at_home(const struct fetch *f)
     return http_origin_equal(&f->origin, &f->endpoint->origin);
 }
 
+static void note_error(struct fetch *f, const struct err *err)
+{
+    if (weight(err->code) >= weight(f->err.code)) {
+        f->err = *err;
+    }
+}
+
+/* The next endpoint that may be asked, or NULL. */
+static struct endpoint *next_endpoint(struct fetch *f)
+{
+    while (f->at < f->n_order) {
+        struct endpoint *e = f->order[f->at++];
+        struct err err = {0};
+        uint64_t wait;
+
+        if (endpoint_admits(e, loop_now(f->op.loop), &wait)) {
+            return e;
+        }
+        count(upstream_shut);
+        err_set(&err, ERR_UPSTREAM_SHUT, "%s: %.120s keeps failing, and is asked again in %llu s",
+                f->upstream->name, e->url, (unsigned long long)(wait / 1000 + 1));
+        err.retry_after = (unsigned)(wait / 1000 + 1);
+        note_error(f, &err);
+    }
+    return NULL;
+}
+
 static const struct step *step_endpoint(struct op *op)
 {
     struct fetch *f = fetch_of(op);
 
-    if (f->at == f->n_order) {
+    f->endpoint = next_endpoint(f);
+    if (f->endpoint == NULL) {
         return &S_failed;
     }
-    f->endpoint = f->order[f->at++];
     f->challenged = false;
     f->restarted = false;
     f->probing = false;
@@ -396,20 +442,40 @@ static const struct step *step_send(struct op *op)
 
 /* --- the answer ---------------------------------------------------------------------------- */
 
+/* "76;w=21600": what is left, and of how many seconds the limit is. */
+static bool rate_field(struct slice field, uint64_t *ret_n, uint64_t *ret_window)
+{
+    struct slice n;
+
+    *ret_window = 0;
+    if (field.p == NULL || !slice_split(&field, ';', &n) || !slice_u64(slice_trim(n), ret_n)) {
+        return false;
+    }
+    while (slice_split(&field, ';', &n)) {
+        n = slice_trim(n);
+        if (slice_starts(n, "w=")) {
+            ignore_result(!slice_u64(slice_from(n, 2), ret_window));
+        }
+    }
+    return true;
+}
+
+/* Only Docker Hub is known to send them; whoever does is believed. */
 static void note_rate_limit(const struct fetch *f, const struct http_head *h)
 {
-    struct slice limit = http_field(h, "ratelimit-limit");
-    struct slice left = http_field(h, "ratelimit-remaining");
-    uint64_t n;
+    bool is_hub = strcmp(f->upstream->name, "docker.io") == 0;
+    uint64_t limit = 0;
+    uint64_t left;
+    uint64_t window;
 
-    if (strcmp(f->upstream->name, "docker.io") != 0) {
-        return;
+    if (rate_field(http_field(h, "ratelimit-limit"), &limit, &window) && is_hub) {
+        counter_set(COUNTER_hub_ratelimit_limit, (int64_t)limit);
     }
-    if (limit.p != NULL && slice_u64(slice_sub(limit, 0, slice_find(limit, ';')), &n)) {
-        counter_set(COUNTER_hub_ratelimit_limit, (int64_t)n);
-    }
-    if (left.p != NULL && slice_u64(slice_sub(left, 0, slice_find(left, ';')), &n)) {
-        counter_set(COUNTER_hub_ratelimit_remaining, (int64_t)n);
+    if (rate_field(http_field(h, "ratelimit-remaining"), &left, &window)) {
+        upstream_rate(f->upstream, limit, left, window, loop_now(f->op.loop));
+        if (is_hub) {
+            counter_set(COUNTER_hub_ratelimit_remaining, (int64_t)left);
+        }
     }
 }
 
@@ -476,6 +542,7 @@ static const struct step *ready(struct fetch *f, const struct http_head *h)
         return &S_next;
     }
     endpoint_worked(f->endpoint);
+    upstream_answered(f->upstream);
     f->state = FETCH_READY;
     return STEP_END;
 }
@@ -629,6 +696,9 @@ static void refused(struct fetch *f, const struct http_head *h)
     if (h->status == 429 || h->status == 503) {
         f->op.err.retry_after = rules_retry_after(http_field(h, "Retry-After"), clock_wall_s());
     }
+    if (h->status == 429 && at_home(f)) {
+        upstream_rate_exceeded(f->upstream, f->op.err.retry_after, loop_now(f->op.loop));
+    }
 }
 
 static bool is_redirect(int status)
@@ -693,25 +763,6 @@ static const struct step *step_head(struct op *op)
 
 /* --- from one endpoint to the next ---------------------------------------------------------- */
 
-/* How much an error says about the question as a whole. */
-static int weight(enum err_code code)
-{
-    switch (code) {
-    case ERR_NONE:
-        return 0;
-    case ERR_MANIFEST_UNKNOWN:
-    case ERR_BLOB_UNKNOWN:
-    case ERR_NAME_UNKNOWN:
-        return 1;
-    case ERR_UPSTREAM_REFUSED:
-    case ERR_UNSUPPORTED:
-    case ERR_RANGE:
-        return 2;
-    default:
-        return 3;
-    }
-}
-
 /* This endpoint cannot answer: op.err says why. */
 static const struct step *step_next(struct op *op)
 {
@@ -727,9 +778,7 @@ static const struct step *step_next(struct op *op)
             endpoint_failed(f->endpoint, loop_now(op->loop));
         }
     }
-    if (weight(err.code) >= weight(f->err.code)) {
-        f->err = err;
-    }
+    note_error(f, &err);
     return &S_endpoint;
 }
 

@@ -7,6 +7,7 @@
  *   ERR_TOO_MANY           429; err.retry_after as upstream said
  *   ERR_RANGE              416
  *   ERR_UNSUPPORTED        405 and the like: HEAD is refused here
+ *   ERR_UPSTREAM_SHUT      its endpoints only fail and are not asked now; err.retry_after says when
  *   ERR_UPSTREAM_DOWN, ERR_UPSTREAM_TLS, ERR_TIMEOUT, ERR_UPSTREAM_PROTOCOL   the rest
  * It tries each endpoint once, healthy ones first; retries with pauses are the caller's.
  * Rules: design section 6; protocol.md 2.1 to 2.4, 2.8.

@@ -1,12 +1,19 @@
 /* upstream/upstream.c - the list of upstreams. */
 #include "upstream/upstream.h"
 
+#include "base/log.h"
 #include "http/basic.h"
 #include "net/tls.h"
 #include "upstream/upstream_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#define SHORT_PERCENT 10
+#define SHORT_LEFT 5 /* where nothing is said of the whole */
+#define SHORT_LOOK_MS (10 * 60 * 1000)
+#define SHORT_MIN_MS 60000
+#define LATE_MS 10000
 
 static const char **copy_list(const char *const *list, size_t n)
 {
@@ -177,6 +184,68 @@ struct upstream *upstreams_at(struct upstreams *u, size_t i)
 {
     return &u->list[i];
 }
+
+/* --- how it fares --------------------------------------------------------------------------- */
+
+static void be_short(struct upstream *u, uint64_t ms, uint64_t now_ms, const char *why)
+{
+    uint64_t until = now_ms + (ms < SHORT_LOOK_MS ? ms : SHORT_LOOK_MS);
+    uint64_t before = atomic_exchange(&u->short_until, until);
+
+    if (before <= now_ms) {
+        log_event(
+            LOG_WARN, "upstream.short",
+            "%s: %s: tags that are here are answered without asking it, nothing is prefetched",
+            u->name, why);
+    }
+}
+
+void upstream_rate(struct upstream *u, uint64_t limit, uint64_t left, uint64_t window,
+                   uint64_t now_ms)
+{
+    bool low = limit > 0 ? left <= limit / 100 * SHORT_PERCENT + limit % 100 * SHORT_PERCENT / 100
+                         : left <= SHORT_LEFT;
+
+    if (low) {
+        be_short(u, window == 0 || window > SHORT_LOOK_MS ? SHORT_LOOK_MS : window * 1000, now_ms,
+                 "little of its rate limit is left");
+    } else {
+        atomic_store(&u->short_until, 0);
+    }
+}
+
+void upstream_rate_exceeded(struct upstream *u, unsigned seconds, uint64_t now_ms)
+{
+    be_short(u, seconds > 0 ? (uint64_t)seconds * 1000 : SHORT_MIN_MS, now_ms,
+             "it allows no more requests now (429)");
+}
+
+bool upstream_is_short(const struct upstream *u, uint64_t now_ms)
+{
+    return atomic_load(&u->short_until) > now_ms;
+}
+
+void upstream_was_late(struct upstream *u, uint64_t now_ms)
+{
+    atomic_store(&u->late_until, now_ms + LATE_MS);
+}
+
+void upstream_answered(struct upstream *u)
+{
+    atomic_store(&u->late_until, 0);
+}
+
+bool upstream_is_troubled(struct upstream *u, uint64_t now_ms)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < u->n_endpoints; i++) {
+        any = any || !endpoint_is_shut(&u->endpoints[i], now_ms);
+    }
+    return !any || atomic_load(&u->late_until) > now_ms;
+}
+
+/* --- what it is ----------------------------------------------------------------------------- */
 
 const char *upstream_name(const struct upstream *u)
 {

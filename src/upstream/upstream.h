@@ -46,6 +46,15 @@ bool upstreams_busy(const struct upstreams *u);
 /* By position in the options. */
 struct upstream *upstreams_at(struct upstreams *u, size_t i);
 
+/* Whether what its rate limit leaves is to be spared: 10 % or less, as of its last answer, or 429.
+ * For ten minutes at most; then somebody may ask what is left. Any thread. */
+bool upstream_is_short(const struct upstream *u, uint64_t now_ms);
+/* Somebody gave up waiting for it; an answer ends that, or ten seconds. Any thread. */
+void upstream_was_late(struct upstream *u, uint64_t now_ms);
+/* Whether to wait for it is of little use now: it was late, or none of its endpoints may be asked.
+ * Any thread. */
+bool upstream_is_troubled(struct upstream *u, uint64_t now_ms);
+
 const char *upstream_name(const struct upstream *u);
 /* Identifies the credential that upstream is asked with: 0 without one. Membership keeps it. */
 uint64_t upstream_credential(const struct upstream *u);

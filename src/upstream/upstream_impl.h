@@ -20,6 +20,8 @@ struct upstream {
     char *password;
     char *identity_token;
     uint64_t credential;
+    _Atomic uint64_t short_until; /* monotonic ms; 0: there is enough left, or nothing is known */
+    _Atomic uint64_t late_until;
     struct tls_trust *trust; /* NULL: the client's, which is the system's CAs */
     const char **trusted_realms;
     size_t n_trusted_realms;
@@ -38,6 +40,14 @@ struct upstreams {
 
 /* The rules as they are for this endpoint; borrows. */
 struct rules upstream_rules(const struct upstream *u, const struct endpoint *e);
+
+/* What the headers of Docker Hub's rate limit say: `left` of `limit` requests (0: not told) in
+ * `window` seconds (0: not told). */
+void upstream_rate(struct upstream *u, uint64_t limit, uint64_t left, uint64_t window,
+                   uint64_t now_ms);
+/* It allowed no more requests: 429, and for how many seconds (0: not told). */
+void upstream_rate_exceeded(struct upstream *u, unsigned seconds, uint64_t now_ms);
+void upstream_answered(struct upstream *u);
 
 /* "user:password" for Basic, base64, as the header's value: "Basic …". Appends; nothing where
  * there is no password. */

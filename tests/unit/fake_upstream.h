@@ -33,6 +33,13 @@ void upstream_release(struct upstream *u)
     (void)u;
 }
 
+bool upstream_is_short(const struct upstream *u, uint64_t now_ms)
+{
+    (void)u;
+    (void)now_ms;
+    return false;
+}
+
 uint64_t upstream_credential(const struct upstream *u)
 {
     return u->credential;

@@ -8,6 +8,8 @@
 
 #include "tap.h"
 
+#include "base/limits.h"
+
 #include <stdlib.h>
 
 static struct http_origin origin(const char *url)
@@ -271,6 +273,51 @@ static void test_health(void)
     endpoint_fini(&e);
 }
 
+static void test_shut(void)
+{
+    struct endpoint e;
+    struct err err;
+    uint64_t now = 100000;
+    uint64_t wait = 0;
+
+    CHECK(endpoint_init(&e, "https://reg.example", false, &err) == 0);
+    for (int i = 0; i < 20; i++) {
+        endpoint_failed(&e, now); /* at once is no proof of anything */
+    }
+    CHECK(endpoint_admits(&e, now, &wait) && endpoint_admits(&e, now, &wait));
+    endpoint_failed(&e, now + limits.breaker - 1);
+    CHECK(endpoint_admits(&e, now + limits.breaker, &wait));
+    endpoint_worked(&e); /* from the start again */
+    now += limits.breaker;
+    for (int i = 0; i < 4; i++) {
+        endpoint_failed(&e, now);
+    }
+    CHECK(endpoint_admits(&e, now + limits.breaker, &wait));
+    now += limits.breaker;
+    endpoint_failed(&e, now);
+    CHECK(endpoint_is_shut(&e, now) && !endpoint_admits(&e, now, &wait));
+    CHECK_INT(wait, limits.breaker_pause);
+    /* one question a pause, and the pauses grow */
+    now += limits.breaker_pause;
+    CHECK(!endpoint_is_shut(&e, now));
+    CHECK(endpoint_admits(&e, now, &wait));
+    CHECK(endpoint_is_shut(&e, now) && !endpoint_admits(&e, now, &wait));
+    CHECK_INT(wait, 2 * limits.breaker_pause);
+    endpoint_failed(&e, now + 10);
+    CHECK(!endpoint_admits(&e, now + 10, &wait));
+    CHECK_INT(wait, 2 * limits.breaker_pause - 10);
+    for (int i = 0; i < 10; i++) {
+        now += 60000;
+        CHECK(endpoint_admits(&e, now, &wait));
+        endpoint_failed(&e, now);
+    }
+    CHECK(!endpoint_admits(&e, now, &wait));
+    CHECK_INT(wait, 60000);
+    endpoint_worked(&e);
+    CHECK(!endpoint_is_shut(&e, now) && endpoint_admits(&e, now, &wait));
+    endpoint_fini(&e);
+}
+
 int main(void)
 {
     test_realms();
@@ -279,5 +326,6 @@ int main(void)
     test_proxies();
     test_endpoints();
     test_health();
+    test_shut();
     return tap_done();
 }
