@@ -77,7 +77,7 @@ static void keep_run(struct job *job)
     }
 }
 
-static void put_child(struct index_txn *t, uint64_t repo, const struct upstream *u,
+static void put_child(struct index_txn *t, uint64_t repo, uint64_t credential,
                       const struct digest *parent, const struct descriptor *child)
 {
     struct member_record m = {0};
@@ -98,7 +98,7 @@ static void put_child(struct index_txn *t, uint64_t repo, const struct upstream 
         m.proof = m.proof == 0 ? PROOF_MANIFEST : m.proof;
         m.size = child->size;
     }
-    m.credential = upstream_credential(u);
+    m.credential = credential;
     m.proved = clock_wall_s();
     index_put_member(t, repo, &child->digest, &m);
 }
@@ -107,9 +107,10 @@ void document_put_children(struct index_txn *t, const struct cache_repo *repo,
                            const struct digest *parent, const struct manifest *m)
 {
     uint64_t id = index_put_repo(t, REPO_MIRRORED, repo->text);
+    uint64_t credential = upstream_credential(repo->upstream, repo->name);
 
     for (size_t i = 0; m != NULL && i < m->n_children; i++) {
-        put_child(t, id, repo->upstream, parent, &m->children[i]);
+        put_child(t, id, credential, parent, &m->children[i]);
     }
 }
 

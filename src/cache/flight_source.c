@@ -19,14 +19,18 @@ static struct flight_source *source_find(struct flight *f, const struct cache_re
 }
 
 /* Whether a manifest's word suffices for the bytes of this flight: they came without a credential,
- * or from that very upstream. They are a secret of another upstream's else, which a manifest that
- * anybody may have written cannot open (member.c has the same rule for what is in the store). */
-static bool is_open_to(struct flight *f, const struct upstream *u)
+ * or with the one that this repository is read with. They are somebody's secret else, which a
+ * manifest that anybody may have written cannot open (member.c has the same rule for what is in the
+ * store). */
+static bool is_open_to(struct flight *f, const struct cache_repo *repo)
 {
+    uint64_t credential = upstream_credential(repo->upstream, repo->name);
+
     list_each(it, &f->sources) {
         const struct flight_source *s = container_of(it, struct flight_source, node);
+        uint64_t other = upstream_credential(s->repo.upstream, s->repo.name);
 
-        if (s->answered && (s->repo.upstream == u || upstream_credential(s->repo.upstream) == 0)) {
+        if (s->answered && (other == 0 || other == credential)) {
             return true;
         }
     }
@@ -36,7 +40,7 @@ static bool is_open_to(struct flight *f, const struct upstream *u)
 struct flight_source *flight_source_join(struct flight *f, const struct flight_question *q,
                                          bool made, bool *ret_proved)
 {
-    bool proved = q->proved && (!q->listed || is_open_to(f, q->repo->upstream));
+    bool proved = q->proved && (!q->listed || is_open_to(f, q->repo));
     struct flight_source *s = source_find(f, q->repo);
 
     if (s == NULL && (made || proved) && f->n_sources < SOURCES_MAX) {

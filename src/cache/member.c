@@ -18,38 +18,28 @@ bool member_is_fresh(const struct member_record *m, int64_t now, bool offline)
 }
 
 struct holder_search {
-    struct index_read *read;
-    const char *upstream;
+    uint64_t credential; /* that the repository is read with */
     bool found;
 };
 
-/* A holder whose upstream answered for the blob without a credential, or that is of the same
- * upstream: then its bytes are no secret to whoever may read this repository. */
+/* A holder whose upstream answered for the blob without a credential, or with the one that this
+ * repository is read with: then its bytes are no secret to whoever may read this repository. */
 static bool holder_is_open(void *arg, uint64_t repo, const struct member_record *m)
 {
     struct holder_search *search = arg;
-    size_t len = strlen(search->upstream);
-    char name[CACHE_REPO_TEXT];
-    enum repo_kind kind;
 
-    if (m->proof != PROOF_UPSTREAM_ANSWER) {
-        return true;
-    }
-    if (m->credential == 0) {
-        search->found = true;
-    } else if (index_get_repo_name(search->read, repo, &kind, name) == INDEX_FOUND) {
-        search->found =
-            kind == REPO_MIRRORED && strncmp(name, search->upstream, len) == 0 && name[len] == '/';
-    }
+    (void)repo;
+    search->found = m->proof == PROOF_UPSTREAM_ANSWER &&
+                    (m->credential == 0 || m->credential == search->credential);
     return !search->found;
 }
 
-/* A manifest proves its children, except a blob so far read only with another upstream's
+/* A manifest proves its children, except a blob so far read only with another
  * credential: whoever writes a manifest could else list a digest that is somebody's secret. */
 static bool manifest_proof_holds(struct index_read *r, const struct cache_repo *repo,
                                  const struct digest *d)
 {
-    struct holder_search search = {r, upstream_name(repo->upstream), false};
+    struct holder_search search = {upstream_credential(repo->upstream, repo->name), false};
     struct blob_record blob;
 
     if (index_get_blob(r, d, &blob) != INDEX_FOUND) {
@@ -95,7 +85,7 @@ void member_put_answered(struct index_txn *t, const struct cache_repo *repo, con
     }
     m.size = known && size == UINT64_MAX ? m.size : size;
     m.proof = PROOF_UPSTREAM_ANSWER;
-    m.credential = upstream_credential(repo->upstream);
+    m.credential = upstream_credential(repo->upstream, repo->name);
     m.proved = clock_wall_s();
     index_put_member(t, id, d, &m);
 }

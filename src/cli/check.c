@@ -32,7 +32,7 @@ static void print_upstreams(const struct config *c)
         for (size_t k = 0; k < u->n_endpoints; k++) {
             printf("%s%s", k == 0 ? " from " : ", ", u->endpoints[k]);
         }
-        printf("%s%s\n", u->user != NULL || u->identity_token != NULL ? ", signed in" : "",
+        printf("%s%s\n", u->n_credentials > 0 ? ", signed in" : "",
                u->insecure ? ", TLS not verified" : "");
     }
 }

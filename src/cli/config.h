@@ -20,6 +20,14 @@ struct config_listener {
     char *client_ca; /* NULL: clients need no certificate */
 };
 
+struct config_credential {
+    char **repositories; /* patterns; none: every repository */
+    size_t n_repositories;
+    char *user;
+    char *password;
+    char *identity_token;
+};
+
 struct config_upstream {
     char *name;
     char **endpoints; /* URLs; none: the built-in one */
@@ -28,9 +36,8 @@ struct config_upstream {
     char **aliases;
     size_t n_aliases;
     bool is_default;
-    char *user; /* from `credentials` */
-    char *password;
-    char *identity_token;
+    struct config_credential *credentials; /* the first that holds a repository counts */
+    size_t n_credentials;
     char *ca_file;
     bool insecure;
     char **trusted_realms;

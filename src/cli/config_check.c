@@ -98,8 +98,7 @@ static int check_credentials(const struct config *c, const struct config_node *u
             struct http_url url;
             const char *why;
 
-            if ((u->user == NULL && u->identity_token == NULL) ||
-                !http_url_parse(slice_str(u->endpoints[k]), &url, &why)) {
+            if (u->n_credentials == 0 || !http_url_parse(slice_str(u->endpoints[k]), &url, &why)) {
                 continue;
             }
             if (!url.origin.tls && !is_loopback(url.origin.host)) {

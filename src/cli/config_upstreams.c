@@ -2,6 +2,7 @@
 #include "cli/config_parts.h"
 
 #include "base/file.h"
+#include "oci/pattern.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,14 +39,22 @@ static void clear_endpoints(struct config_upstream *u)
     u->endpoint_ns = NULL;
 }
 
+static void fini_credential(struct config_credential *k)
+{
+    config_list_free(&k->repositories, &k->n_repositories);
+    free(k->user);
+    free(k->password);
+    free(k->identity_token);
+}
+
 static void clear_credentials(struct config_upstream *u)
 {
-    free(u->user);
-    free(u->password);
-    free(u->identity_token);
-    u->user = NULL;
-    u->password = NULL;
-    u->identity_token = NULL;
+    for (size_t i = 0; i < u->n_credentials; i++) {
+        fini_credential(&u->credentials[i]);
+    }
+    free(u->credentials);
+    u->credentials = NULL;
+    u->n_credentials = 0;
 }
 
 void config_fini_upstream(struct config_upstream *u)
@@ -128,11 +137,38 @@ static int read_endpoints(const struct config_node *n, void *at)
 /* --- credentials --------------------------------------------------------------------------- */
 
 struct credentials {
-    char *user;
-    char *password;
+    struct config_credential kept;
     char *password_file;
-    char *identity_token;
 };
+
+static int read_repository(const struct config_node *n, void *at)
+{
+    struct config_credential *k = at;
+    char *pattern = NULL;
+
+    if (config_read_string(n, &pattern) < 0) {
+        return -1;
+    }
+    if (!pattern_valid(slice_str(pattern))) {
+        free(pattern);
+        return config_fail(n, "must be a pattern of repositories without the upstream's name, such "
+                              "as \"team/**\" or \"library/debian\"");
+    }
+    config_list_add(&k->repositories, &k->n_repositories, pattern);
+    return 0;
+}
+
+static int read_repositories(const struct config_node *n, void *at)
+{
+    struct config_credential *k = at;
+
+    if (config_read_array(n, read_repository, k) < 0) {
+        return -1;
+    }
+    return k->n_repositories > 0
+               ? 0
+               : config_fail(n, "must hold a pattern; leave the key out for every repository");
+}
 
 static int read_string(const struct config_node *n, void *at)
 {
@@ -140,10 +176,11 @@ static int read_string(const struct config_node *n, void *at)
 }
 
 static const struct config_field CREDENTIAL_FIELDS[] = {
-    {"user", read_string, offsetof(struct credentials, user)},
-    {"password", read_string, offsetof(struct credentials, password)},
+    {"repositories", read_repositories, offsetof(struct credentials, kept)},
+    {"user", read_string, offsetof(struct credentials, kept.user)},
+    {"password", read_string, offsetof(struct credentials, kept.password)},
     {"password_file", read_string, offsetof(struct credentials, password_file)},
-    {"identity_token", read_string, offsetof(struct credentials, identity_token)},
+    {"identity_token", read_string, offsetof(struct credentials, kept.identity_token)},
 };
 
 /* The password of a file: all of it, less the line end behind it. */
@@ -178,13 +215,14 @@ static int read_password_file(const struct config_node *up, const char *path, ch
 }
 
 /* What goes together: user with one of password and password_file, or identity_token alone. */
-static int check_credentials(const struct config_node *n, struct credentials *k)
+static int check_credential(const struct config_node *n, struct credentials *c)
 {
-    bool has_password = k->password != NULL || k->password_file != NULL;
+    struct config_credential *k = &c->kept;
+    bool has_password = k->password != NULL || c->password_file != NULL;
 
     if ((k->identity_token != NULL && (k->user != NULL || has_password)) ||
         (k->identity_token == NULL && (k->user == NULL || !has_password)) ||
-        (k->password != NULL && k->password_file != NULL)) {
+        (k->password != NULL && c->password_file != NULL)) {
         return config_fail(n, "must have \"user\" with \"password\" or \"password_file\", or "
                               "\"identity_token\" alone");
     }
@@ -193,27 +231,52 @@ static int check_credentials(const struct config_node *n, struct credentials *k)
 
         return config_fail(&user, "must have no colon; the password is a key of its own");
     }
-    return k->password_file == NULL ? 0 : read_password_file(n, k->password_file, &k->password);
+    return c->password_file == NULL ? 0 : read_password_file(n, c->password_file, &k->password);
 }
 
-static int read_credentials(const struct config_node *n, void *at)
+static int read_credential(const struct config_node *n, void *at)
 {
     static const struct config_fields fields = {
         CREDENTIAL_FIELDS, ARRAY_LEN(CREDENTIAL_FIELDS),
         "Docker's config.json and its helpers are not read by this version"};
     struct config_upstream *u = at;
-    struct credentials k = {0};
-    int result = config_read_object(n, &fields, &k);
+    struct credentials c = {0};
+    int result;
 
-    if (result == 0) {
-        result = check_credentials(n, &k);
+    if (u->n_credentials > 0 && u->credentials[u->n_credentials - 1].n_repositories == 0) {
+        return config_fail(n, "is never used: the one before it has no \"repositories\", and the "
+                              "first that holds a repository counts");
     }
+    result = config_read_object(n, &fields, &c);
+    if (result == 0) {
+        result = check_credential(n, &c);
+    }
+    free(c.password_file);
+    if (result < 0) {
+        fini_credential(&c.kept);
+        return -1;
+    }
+    u->credentials = xrealloc(u->credentials, (u->n_credentials + 1) * sizeof(*u->credentials));
+    u->credentials[u->n_credentials++] = c.kept;
+    return 0;
+}
+
+/* One, or a list of which the first that holds a repository counts. */
+static int read_credentials(const struct config_node *n, void *at)
+{
+    struct config_upstream *u = at;
+
     clear_credentials(u);
-    u->user = k.user;
-    u->password = k.password;
-    u->identity_token = k.identity_token;
-    free(k.password_file);
-    return result;
+    if (!json_is_array(n->json)) {
+        return read_credential(n, u);
+    }
+    if (config_read_array(n, read_credential, u) < 0) {
+        return -1;
+    }
+    if (u->n_credentials == 0) {
+        return config_fail(n, "must hold at least one; leave the key out for none");
+    }
+    return 0;
 }
 
 /* --- one upstream -------------------------------------------------------------------------- */

@@ -17,6 +17,25 @@ struct snapshot *snapshot_new(struct config *config)
     return s;
 }
 
+/* The caller frees it. */
+static struct credential_options *credential_list(const struct config_upstream *u)
+{
+    struct credential_options *list = xcalloc(u->n_credentials, sizeof(*list));
+
+    for (size_t i = 0; i < u->n_credentials; i++) {
+        const struct config_credential *k = &u->credentials[i];
+
+        list[i] = (struct credential_options){
+            .repositories = (const char *const *)k->repositories,
+            .n_repositories = k->n_repositories,
+            .user = k->user,
+            .password = k->password,
+            .identity_token = k->identity_token,
+        };
+    }
+    return list;
+}
+
 static int make_upstreams(struct snapshot *s, struct http_client *client, struct err *err)
 {
     size_t n = s->config->n_upstreams;
@@ -30,9 +49,8 @@ static int make_upstreams(struct snapshot *s, struct http_client *client, struct
             .endpoints = (const char *const *)u->endpoints,
             .endpoint_ns = u->endpoint_ns,
             .n_endpoints = u->n_endpoints,
-            .user = u->user,
-            .password = u->password,
-            .identity_token = u->identity_token,
+            .credentials = credential_list(u),
+            .n_credentials = u->n_credentials,
             .ca_file = u->ca_file,
             .insecure = u->insecure,
             .trusted_realms = (const char *const *)u->trusted_realms,
@@ -42,6 +60,12 @@ static int make_upstreams(struct snapshot *s, struct http_client *client, struct
         };
     }
     s->upstreams = upstreams_new(options, n, client, err);
+    for (size_t i = 0; i < n; i++) {
+        struct credential_options *list;
+
+        memcpy(&list, &options[i].credentials, sizeof(list));
+        free(list);
+    }
     free(options);
     if (s->upstreams == NULL) {
         return -1;

@@ -14,7 +14,7 @@ bool access_is_local(const char *listener)
 
 bool access_may_read(const struct request *q, const struct upstream *u)
 {
-    return upstream_credential(u) == 0 || access_is_local(q->x->listener->text);
+    return !upstream_has_credentials(u) || access_is_local(q->x->listener->text);
 }
 
 bool access_may_push(const struct request *q)

@@ -24,6 +24,7 @@ struct fetch {
     struct task wake; /* the call's waker: for the op until READY, for the user after */
     struct task *user;
     struct upstream *upstream;
+    const struct credential *credential; /* for this repository; NULL: none */
     struct fetch_question question;
     char *repo;
     char *reference;
@@ -110,6 +111,7 @@ struct fetch *fetch_new(const struct fetch_question *q, struct loop *l, struct t
 
     f->user = waker;
     f->upstream = q->upstream;
+    f->credential = upstream_credential_for(q->upstream, q->repo);
     f->question = *q;
     f->repo = xstrdup(q->repo);
     f->reference = xstrdup(q->reference);
@@ -289,7 +291,8 @@ static void write_scope(const struct fetch *f, struct buf *out)
 static const struct step *want_token(struct fetch *f)
 {
     struct rules rules = upstream_rules(f->upstream, f->endpoint);
-    struct token_question q = {.upstream = f->upstream, .endpoint = f->endpoint};
+    struct token_question q = {
+        .upstream = f->upstream, .endpoint = f->endpoint, .credential = f->credential};
     const char *why = NULL;
     struct http_url base;
     struct http_url realm;
@@ -363,6 +366,11 @@ static void count_request(const struct fetch *f)
     }
 }
 
+static bool has_password(const struct fetch *f)
+{
+    return f->credential != NULL && f->credential->password != NULL;
+}
+
 /* Our credential goes to the endpoint's own origin and to nobody else. */
 static void add_authorization(const struct fetch *f, struct buf *head)
 {
@@ -373,9 +381,9 @@ static void add_authorization(const struct fetch *f, struct buf *head)
         buf_printf(head, "Authorization: Bearer ");
         buf_str(head, token_text(f->token));
         buf_str(head, "\r\n");
-    } else if (f->challenge.scheme == CHALLENGE_BASIC && f->upstream->password != NULL) {
+    } else if (f->challenge.scheme == CHALLENGE_BASIC && has_password(f)) {
         buf_str(head, "Authorization: ");
-        upstream_basic(f->upstream, head);
+        credential_basic(f->credential, head);
         buf_str(head, "\r\n");
     }
 }
@@ -442,24 +450,6 @@ static const struct step *step_send(struct op *op)
 
 /* --- the answer ---------------------------------------------------------------------------- */
 
-/* "76;w=21600": what is left, and of how many seconds the limit is. */
-static bool rate_field(struct slice field, uint64_t *ret_n, uint64_t *ret_window)
-{
-    struct slice n;
-
-    *ret_window = 0;
-    if (field.p == NULL || !slice_split(&field, ';', &n) || !slice_u64(slice_trim(n), ret_n)) {
-        return false;
-    }
-    while (slice_split(&field, ';', &n)) {
-        n = slice_trim(n);
-        if (slice_starts(n, "w=")) {
-            ignore_result(!slice_u64(slice_from(n, 2), ret_window));
-        }
-    }
-    return true;
-}
-
 /* Only Docker Hub is known to send them; whoever does is believed. */
 static void note_rate_limit(const struct fetch *f, const struct http_head *h)
 {
@@ -468,10 +458,10 @@ static void note_rate_limit(const struct fetch *f, const struct http_head *h)
     uint64_t left;
     uint64_t window;
 
-    if (rate_field(http_field(h, "ratelimit-limit"), &limit, &window) && is_hub) {
+    if (rules_rate(http_field(h, "ratelimit-limit"), &limit, &window) && is_hub) {
         counter_set(COUNTER_hub_ratelimit_limit, (int64_t)limit);
     }
-    if (rate_field(http_field(h, "ratelimit-remaining"), &left, &window)) {
+    if (rules_rate(http_field(h, "ratelimit-remaining"), &left, &window)) {
         upstream_rate(f->upstream, limit, left, window, loop_now(f->op.loop));
         if (is_hub) {
             counter_set(COUNTER_hub_ratelimit_remaining, (int64_t)left);
@@ -585,7 +575,8 @@ static const struct step *redirected(struct fetch *f, const struct http_head *h)
 static const struct step *not_authorized(struct fetch *f)
 {
     err_set(&f->op.err, ERR_UPSTREAM_REFUSED, "%s refuses %s (401)%s", f->upstream->name, f->repo,
-            f->upstream->credential != 0 ? "" : ": it wants a credential, and none is configured");
+            f->credential != NULL ? ""
+                                  : ": it wants a credential, and none is configured for that");
     return &S_next;
 }
 
@@ -609,7 +600,7 @@ static const struct step *challenged(struct fetch *f, const struct http_head *h)
     }
     if (f->challenged || c.scheme == CHALLENGE_NONE ||
         (c.scheme == CHALLENGE_BASIC &&
-         (f->upstream->password == NULL || f->challenge.scheme == CHALLENGE_BASIC))) {
+         (!has_password(f) || f->challenge.scheme == CHALLENGE_BASIC))) {
         return not_authorized(f);
     }
     endpoint_learn(f->endpoint, &c);

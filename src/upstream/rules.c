@@ -102,6 +102,23 @@ unsigned rules_retry_after(struct slice value, int64_t now)
     return at <= 0 ? 0 : at > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : (unsigned)at;
 }
 
+bool rules_rate(struct slice field, uint64_t *ret_n, uint64_t *ret_window)
+{
+    struct slice n;
+
+    *ret_window = 0;
+    if (field.p == NULL || !slice_split(&field, ';', &n) || !slice_u64(slice_trim(n), ret_n)) {
+        return false;
+    }
+    while (slice_split(&field, ';', &n)) {
+        n = slice_trim(n);
+        if (slice_starts(n, "w=")) {
+            ignore_result(!slice_u64(slice_from(n, 2), ret_window));
+        }
+    }
+    return true;
+}
+
 struct slice rules_link_next(struct slice value)
 {
     struct slice rest = value;

@@ -36,6 +36,9 @@ int rules_redirect(const struct rules *r, const struct http_origin *from,
 /* "Retry-After": seconds, or an HTTP date; at most 3600. 0 where it is neither. */
 unsigned rules_retry_after(struct slice value, int64_t now);
 
+/* "76;w=21600" of Docker Hub's rate limit: how many, and of how many seconds (0: not told). */
+bool rules_rate(struct slice field, uint64_t *ret_n, uint64_t *ret_window);
+
 /* The target of rel="next" in a Link header; SLICE_NULL where there is none. */
 struct slice rules_link_next(struct slice value);
 

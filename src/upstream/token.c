@@ -43,6 +43,7 @@ struct token {
     struct op op;
     struct upstream *upstream;
     struct endpoint *endpoint;
+    const struct credential *credential;
     char *realm;
     bool public_only;
     char *service;
@@ -142,8 +143,10 @@ void token_drop(struct token *t)
 
 static char *make_key(const struct token_question *q)
 {
+    uint64_t id = q->credential == NULL ? 0 : q->credential->id;
+
     return xasprintf("%s %s %llx %s\n%s", upstream_name(q->upstream), q->realm,
-                     (unsigned long long)upstream_credential(q->upstream), q->service, q->scope);
+                     (unsigned long long)id, q->service, q->scope);
 }
 
 static void token_ended(struct op *op)
@@ -177,6 +180,7 @@ static struct token *token_new(struct token_table *table, const struct token_que
     t->key = key;
     t->upstream = q->upstream;
     t->endpoint = q->endpoint;
+    t->credential = q->credential;
     t->realm = xstrdup(q->realm);
     t->public_only = q->public_only;
     t->service = xstrdup(q->service);
@@ -282,6 +286,7 @@ static bool send_whole(struct token *t, enum http_method method, struct buf *hea
 /* GET realm?service=…&scope=…, with Basic where there is a password. */
 static bool send_get(struct token *t, const struct http_url *url)
 {
+    const struct credential *k = t->credential;
     struct slice rest = slice_str(t->scope);
     struct slice scope;
     struct buf head;
@@ -302,15 +307,15 @@ static bool send_get(struct token *t, const struct http_url *url)
         buf_str(&head, "&scope=");
         buf_percent(&head, scope);
     }
-    if (t->upstream->user != NULL && t->upstream->password != NULL) {
+    if (k != NULL && k->user != NULL && k->password != NULL) {
         buf_str(&head, "&account=");
-        buf_percent(&head, slice_str(t->upstream->user));
+        buf_percent(&head, slice_str(k->user));
     }
     buf_str(&head,
             " HTTP/1.1\r\nUser-Agent: larder/" LARDER_VERSION "\r\nAccept: application/json\r\n");
-    if (t->upstream->password != NULL) {
+    if (k != NULL && k->password != NULL) {
         buf_str(&head, "Authorization: ");
-        upstream_basic(t->upstream, &head);
+        credential_basic(k, &head);
         buf_str(&head, "\r\n");
     }
     return send_whole(t, HTTP_GET, &head, &none);
@@ -334,7 +339,7 @@ static bool send_post(struct token *t, const struct http_url *url)
     buf_str(&form, "&scope=");
     buf_percent(&form, slice_str(t->scope));
     buf_str(&form, "&refresh_token=");
-    buf_percent(&form, slice_str(t->upstream->identity_token));
+    buf_percent(&form, slice_str(t->credential->identity_token));
     return send_whole(t, HTTP_POST, &head, &form);
 }
 
@@ -342,6 +347,7 @@ static const struct step *step_send(struct op *op)
 {
     struct token *t = token_of(op);
     struct http_route route = {.trust = t->upstream->trust, .public_only = t->public_only};
+    bool is_identity = t->credential != NULL && t->credential->identity_token != NULL;
     struct http_url url;
     const char *why;
     bool sent;
@@ -353,7 +359,7 @@ static const struct step *step_send(struct op *op)
     route.proxy = proxyenv_for(&t->upstream->all->proxyenv, &url.origin);
     t->call = http_call_new(t->upstream->all->client, op->loop, &url.origin, &route, &op->task);
     count(upstream_tokens);
-    sent = t->upstream->identity_token != NULL ? send_post(t, &url) : send_get(t, &url);
+    sent = is_identity ? send_post(t, &url) : send_get(t, &url);
     if (!sent) {
         return op_fail(op, ERR_UPSTREAM_PROTOCOL, "%s: token server: a question over %u bytes",
                        t->upstream->name, FORM_MAX);
@@ -376,7 +382,7 @@ static const struct step *token_refused(struct token *t, const struct http_head 
                 name);
     } else {
         err_set(&err, ERR_UPSTREAM_REFUSED, "%s: token server answers %d%s", name, h->status,
-                t->upstream->credential != 0 ? "; check the credentials configured for it" : "");
+                t->credential != NULL ? "; check the credentials configured for it" : "");
     }
     return op_fail_with(&t->op, &err);
 }

@@ -26,7 +26,8 @@ void token_table_free(struct token_table *t);
 struct token_question {
     struct upstream *upstream;
     struct endpoint *endpoint;
-    const char *realm; /* absolute URL; the rules allow it */
+    const struct credential *credential; /* the upstream's; NULL: none */
+    const char *realm;                   /* absolute URL; the rules allow it */
     bool public_only;
     const char *service;
     const char *scope;

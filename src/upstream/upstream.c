@@ -2,7 +2,6 @@
 #include "upstream/upstream.h"
 
 #include "base/log.h"
-#include "http/basic.h"
 #include "net/tls.h"
 #include "upstream/upstream_impl.h"
 
@@ -58,35 +57,14 @@ static int add_endpoints(struct upstream *u, const struct upstream_options *o, s
     return 0;
 }
 
-static char *copy_or_null(const char *s)
-{
-    return s == NULL ? NULL : xstrdup(s);
-}
-
-/* Stays the same over restarts, and changes with the account. Never 0. */
-static uint64_t credential_id(const struct upstream_options *o)
-{
-    uint64_t id = 14695981039346656037u;
-
-    if (o->password == NULL && o->identity_token == NULL) {
-        return 0;
-    }
-    for (const char *s = o->name; *s != '\0'; s++) {
-        id = (id ^ (unsigned char)*s) * 1099511628211u;
-    }
-    for (const char *s = o->user == NULL ? "" : o->user; *s != '\0'; s++) {
-        id = (id ^ (unsigned char)*s) * 1099511628211u;
-    }
-    return id | 1;
-}
-
 static int upstream_init(struct upstream *u, const struct upstream_options *o, struct err *err)
 {
     u->name = xstrdup(o->name);
-    u->user = copy_or_null(o->user);
-    u->password = copy_or_null(o->password);
-    u->identity_token = copy_or_null(o->identity_token);
-    u->credential = credential_id(o);
+    u->credentials = xcalloc(o->n_credentials, sizeof(*u->credentials));
+    u->n_credentials = o->n_credentials;
+    for (size_t i = 0; i < o->n_credentials; i++) {
+        credential_init(&u->credentials[i], o->name, &o->credentials[i]);
+    }
     u->trusted_realms = copy_list(o->trusted_realms, o->n_trusted_realms);
     u->n_trusted_realms = o->n_trusted_realms;
     u->redirect_hosts = copy_list(o->redirect_hosts, o->n_redirect_hosts);
@@ -101,14 +79,6 @@ static int upstream_init(struct upstream *u, const struct upstream_options *o, s
     return u->trust == NULL ? err_wrap(err, "upstream %s", o->name) : 0;
 }
 
-static void free_secret(char *s)
-{
-    if (s != NULL) {
-        explicit_bzero(s, strlen(s));
-    }
-    free(s);
-}
-
 static void upstream_fini(struct upstream *u)
 {
     for (size_t i = 0; i < u->n_endpoints; i++) {
@@ -118,9 +88,10 @@ static void upstream_fini(struct upstream *u)
     free_list(u->trusted_realms, u->n_trusted_realms);
     free_list(u->redirect_hosts, u->n_redirect_hosts);
     free(u->name);
-    free(u->user);
-    free_secret(u->password);
-    free_secret(u->identity_token);
+    for (size_t i = 0; i < u->n_credentials; i++) {
+        credential_fini(&u->credentials[i]);
+    }
+    free(u->credentials);
 }
 
 struct upstreams *upstreams_new(const struct upstream_options *options, size_t n,
@@ -252,9 +223,21 @@ const char *upstream_name(const struct upstream *u)
     return u->name;
 }
 
-uint64_t upstream_credential(const struct upstream *u)
+const struct credential *upstream_credential_for(const struct upstream *u, const char *repo)
 {
-    return u->credential;
+    return credential_choose(u->credentials, u->n_credentials, repo);
+}
+
+uint64_t upstream_credential(const struct upstream *u, const char *repo)
+{
+    const struct credential *c = upstream_credential_for(u, repo);
+
+    return c == NULL ? 0 : c->id;
+}
+
+bool upstream_has_credentials(const struct upstream *u)
+{
+    return u->n_credentials > 0;
 }
 
 struct rules upstream_rules(const struct upstream *u, const struct endpoint *e)
@@ -268,11 +251,4 @@ struct rules upstream_rules(const struct upstream *u, const struct endpoint *e)
         .n_redirect_hosts = u->n_redirect_hosts,
         .is_private = atomic_load(&e->is_private),
     };
-}
-
-void upstream_basic(const struct upstream *u, struct buf *out)
-{
-    if (u->password != NULL) {
-        http_basic(out, slice_str(u->user == NULL ? "" : u->user), slice_str(u->password));
-    }
 }

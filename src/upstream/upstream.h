@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "http/client.h"
+#include "upstream/credential.h"
 
 struct upstream;
 struct upstreams;
@@ -19,9 +20,8 @@ struct upstream_options {
         *endpoints;          /* URLs, tried in order; none: https://NAME (docker.io: registry-1) */
     const bool *endpoint_ns; /* a flag each: `?ns=NAME` is added (another Larder) */
     size_t n_endpoints;
-    const char *user; /* or NULL: anonymous */
-    const char *password;
-    const char *identity_token;        /* in place of a password: refresh_token by POST */
+    const struct credential_options *credentials; /* the first that holds a repository counts */
+    size_t n_credentials;
     const char *ca_file;               /* or NULL: the system's CAs */
     bool insecure;                     /* TLS is not verified */
     const char *const *trusted_realms; /* host names, besides the built-in ones */
@@ -56,7 +56,10 @@ void upstream_was_late(struct upstream *u, uint64_t now_ms);
 bool upstream_is_troubled(struct upstream *u, uint64_t now_ms);
 
 const char *upstream_name(const struct upstream *u);
-/* Identifies the credential that upstream is asked with: 0 without one. Membership keeps it. */
-uint64_t upstream_credential(const struct upstream *u);
+/* Identifies the credential that the upstream is asked with for this repository ("library/debian"):
+ * 0 without one. Membership keeps it. */
+uint64_t upstream_credential(const struct upstream *u, const char *repo);
+/* Whether it has one for any repository. */
+bool upstream_has_credentials(const struct upstream *u);
 
 #endif

@@ -16,10 +16,8 @@ struct upstream {
     char *name;
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t n_endpoints;
-    char *user;
-    char *password;
-    char *identity_token;
-    uint64_t credential;
+    struct credential *credentials;
+    size_t n_credentials;
     _Atomic uint64_t short_until; /* monotonic ms; 0: there is enough left, or nothing is known */
     _Atomic uint64_t late_until;
     struct tls_trust *trust; /* NULL: the client's, which is the system's CAs */
@@ -49,8 +47,7 @@ void upstream_rate(struct upstream *u, uint64_t limit, uint64_t left, uint64_t w
 void upstream_rate_exceeded(struct upstream *u, unsigned seconds, uint64_t now_ms);
 void upstream_answered(struct upstream *u);
 
-/* "user:password" for Basic, base64, as the header's value: "Basic …". Appends; nothing where
- * there is no password. */
-void upstream_basic(const struct upstream *u, struct buf *out);
+/* The credential for a repository; NULL: none. */
+const struct credential *upstream_credential_for(const struct upstream *u, const char *repo);
 
 #endif

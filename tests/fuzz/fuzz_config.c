@@ -33,8 +33,13 @@ static void check_config(const struct config *c)
         for (size_t k = 0; k < c->n_hosted; k++) {
             assert(!pattern_may_match_prefix(slice_str(c->hosted[k].pattern), slice_str(u->name)));
         }
-        assert((u->user != NULL) == (u->password != NULL));
-        assert(u->user == NULL || u->identity_token == NULL);
+        for (size_t k = 0; k < u->n_credentials; k++) {
+            const struct config_credential *cred = &u->credentials[k];
+
+            assert((cred->user != NULL) == (cred->password != NULL));
+            assert((cred->user == NULL) == (cred->identity_token != NULL));
+            assert(k + 1 == u->n_credentials || cred->n_repositories > 0);
+        }
         defaults += u->is_default;
     }
     assert(defaults == 1);

@@ -16,6 +16,7 @@
 struct upstream {
     const char *name;
     uint64_t credential;
+    const char *secret; /* how names begin that the credential is for; NULL: all */
 };
 
 const char *upstream_name(const struct upstream *u)
@@ -40,9 +41,11 @@ bool upstream_is_short(const struct upstream *u, uint64_t now_ms)
     return false;
 }
 
-uint64_t upstream_credential(const struct upstream *u)
+uint64_t upstream_credential(const struct upstream *u, const char *repo)
 {
-    return u->credential;
+    bool all = u->secret == NULL || strncmp(repo, u->secret, strlen(u->secret)) == 0;
+
+    return all ? u->credential : 0;
 }
 
 #define REPLIES_MAX 8

@@ -44,8 +44,8 @@ static struct loop *loop_a;
 static struct loop *loop_b;
 static struct cache *cache;
 
-static struct upstream hub = {"docker.io", 0};
-static struct upstream corp = {"corp.example", 7};
+static struct upstream hub = {"docker.io", 0, NULL};
+static struct upstream corp = {"corp.example", 7, NULL};
 static struct fake_route UNUSED hub_a = {&hub, "a/x", FETCH_BLOB, .n = 0};
 static struct fake_route UNUSED hub_b = {&hub, "b/x", FETCH_BLOB, .n = 0};
 static struct fake_route UNUSED corp_c = {&corp, "c/x", FETCH_BLOB, .n = 0};

@@ -6,9 +6,9 @@
 #define HUB 0
 #define CORP 7 /* a credential of ours */
 
-uint64_t upstream_credential(const struct upstream *u)
+bool upstream_has_credentials(const struct upstream *u)
 {
-    return *(const uint64_t *)(const void *)u;
+    return 0 != *(const uint64_t *)(const void *)u;
 }
 
 const char *upstream_name(const struct upstream *u)

@@ -9,7 +9,7 @@
 
 #include "tap.h"
 
-static struct upstream hub = {"docker.io", 0};
+static struct upstream hub = {"docker.io", 0, NULL};
 static struct fake_route heads = {&hub, "a/x", FETCH_MANIFEST, true, .n = 0};
 static struct fake_route gets = {&hub, "a/x", FETCH_MANIFEST, false, .n = 0};
 static struct fake_route blob_heads = {&hub, "a/x", FETCH_BLOB, true, .n = 0};

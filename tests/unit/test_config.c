@@ -178,12 +178,13 @@ static void test_upstreams(void)
     CHECK_STR(u->endpoints[1], "https://larder:5000");
     CHECK(!u->endpoint_ns[0] && u->endpoint_ns[1]);
     CHECK(u->n_aliases == 3 && !u->is_default);
-    CHECK_STR(u->user, "u");
-    CHECK_STR(u->password, "p:q");
+    CHECK_INT(u->n_credentials, 1);
+    CHECK_STR(u->credentials[0].user, "u");
+    CHECK_STR(u->credentials[0].password, "p:q");
     u = &c->upstreams[7];
     CHECK_STR(u->name, "localhost:5000");
-    CHECK(u->is_default && u->insecure && u->user == NULL && u->n_endpoints == 0);
-    CHECK_STR(u->identity_token, "tok");
+    CHECK(u->is_default && u->insecure && u->credentials[0].user == NULL && u->n_endpoints == 0);
+    CHECK_STR(u->credentials[0].identity_token, "tok");
     CHECK_STR(u->ca_file, "/ca.pem");
     CHECK(u->n_aliases == 2 && u->n_trusted_realms == 1 && u->n_redirect_hosts == 3);
     CHECK_STR(u->aliases[1], "[::1]:5000");
@@ -272,6 +273,7 @@ static void check_wrong(const struct wrong *w)
 }
 
 #define UP(body) "{\"upstreams\": {" body "}}"
+#define CREDS(body) UP("\"ghcr.io\": {\"credentials\": [" body "]}")
 #define CRED(body) UP("\"ghcr.io\": {\"credentials\": {" body "}}")
 
 static const struct wrong wrong_sections[] = {
@@ -419,11 +421,21 @@ static const struct wrong wrong_upstreams[] = {
      "no colon"},
     {CRED("\"user\": 1, \"password\": \"p\""), "upstreams.ghcr.io.credentials.user", "in quotes"},
     {CRED("\"helper\": \"x\""), "upstreams.ghcr.io.credentials.helper",
-     "config.json and its helpers are not read by this version; known are user, password"},
+     "config.json and its helpers are not read by this version; known are repositories, user, "
+     "password"},
     {CRED("\"user\": \"u\", \"password_file\": \"/nonexistent/f\""),
      "upstreams.ghcr.io.credentials.password_file", "No such file"},
     {CRED("\"user\": \"u\", \"password_file\": \"/\""),
      "upstreams.ghcr.io.credentials.password_file", "must name a file"},
+    {CREDS(""), "upstreams.ghcr.io.credentials", "at least one"},
+    {CREDS("{\"identity_token\": \"t\"}, {\"identity_token\": \"u\"}"),
+     "upstreams.ghcr.io.credentials[1]", "is never used"},
+    {CREDS("{\"identity_token\": \"t\", \"repositories\": []}"),
+     "upstreams.ghcr.io.credentials[0].repositories", "leave the key out"},
+    {CREDS("{\"identity_token\": \"t\", \"repositories\": [\"a/\"]}"),
+     "upstreams.ghcr.io.credentials[0].repositories[0]", "pattern of repositories"},
+    {CREDS("{\"identity_token\": \"t\", \"repositories\": [\"a/**\"]}, {\"user\": \"u\"}"),
+     "upstreams.ghcr.io.credentials[1]", "\"user\" with"},
     {UP("\"a.io\": {\"credentials\": {\"identity_token\": \"t\"}, \"endpoints\": [\"https://a\", "
         "\"http://10.0.0.1\"]}"),
      "upstreams.a.io.endpoints[1]", "must be https"},
@@ -479,6 +491,24 @@ static struct config *parse_password(const char *path)
     return parse(text, NULL);
 }
 
+static void test_credential_list(void)
+{
+    struct config *c = parse(CREDS("{\"repositories\": [\"a/**\", \"b\"], \"identity_token\": "
+                                   "\"t\"}, {\"user\": \"u\", \"password\": \"p\"}"),
+                             NULL);
+    const struct config_upstream *u;
+
+    if (good(c, "two credentials")) {
+        u = upstream(c, "ghcr.io");
+        CHECK_INT(u->n_credentials, 2);
+        CHECK_INT(u->credentials[0].n_repositories, 2);
+        CHECK_STR(u->credentials[0].repositories[1], "b");
+        CHECK_STR(u->credentials[1].user, "u");
+        CHECK_INT(u->credentials[1].n_repositories, 0);
+    }
+    config_free(c);
+}
+
 static void test_password_file(void)
 {
     static const char key[] = "t.json: upstreams.ghcr.io.credentials.password_file: ";
@@ -491,8 +521,8 @@ static void test_password_file(void)
     write_file(path, "secret \r\n", 9, 0440);
     c = parse_password(path);
     if (good(c, "a password file")) {
-        CHECK_STR(upstream(c, "ghcr.io")->user, "u");
-        CHECK_STR(upstream(c, "ghcr.io")->password, "secret ");
+        CHECK_STR(upstream(c, "ghcr.io")->credentials[0].user, "u");
+        CHECK_STR(upstream(c, "ghcr.io")->credentials[0].password, "secret ");
     }
     config_free(c);
     write_file(path, "secret", 6, 0644);
@@ -566,7 +596,7 @@ static void test_flags(void)
         CHECK_STR(c->listeners[1].address, "unix:/s");
         CHECK_INT(c->upstreams[0].n_endpoints, 1);
         CHECK_STR(c->upstreams[0].endpoints[0], "http://127.0.0.1:1");
-        CHECK_STR(c->upstreams[0].identity_token, "t");
+        CHECK_STR(c->upstreams[0].credentials[0].identity_token, "t");
         CHECK(c->upstreams[0].is_default && c->upstreams[0].n_aliases == 3);
         CHECK(c->n_upstreams == 9 && upstream(c, "new:80")->n_endpoints == 1);
         CHECK_INT(c->n_hosted, 2);
@@ -697,6 +727,7 @@ int main(void)
     test_sizes();
     test_wrong();
     test_long();
+    test_credential_list();
     test_password_file();
     test_read();
     test_flags();

@@ -232,7 +232,9 @@ static struct upstreams *upstreams_at_ports(const struct upstream_options *o, co
 
 static struct upstreams *upstreams_of(struct registry *r, const char *user, const char *password)
 {
-    struct upstream_options o = {.name = "reg.example", .user = user, .password = password};
+    struct credential_options k = {.user = user, .password = password};
+    struct upstream_options o = {
+        .name = "reg.example", .credentials = &k, .n_credentials = user != NULL};
 
     return upstreams_at_ports(&o, &r->port, 1);
 }
@@ -385,7 +387,7 @@ static void test_token(void)
     struct upstream *u = upstreams_at(us, 0);
     struct run *run = run_fetch(u, FETCH_BLOB, "a", 0);
 
-    CHECK(upstream_credential(u) != 0);
+    CHECK(upstream_credential(u, "library/alpine") != 0);
     CHECK_STR(run->body, "bytes");
     CHECK_INT(requests(r), 3);
     CHECK(asked(r, 1,

@@ -9,9 +9,9 @@
 
 #define DAY (24 * 3600)
 
-static struct upstream hub = {"docker.io", 0};
-static struct upstream corp = {"corp.example", 7};
-static struct upstream corp_too = {"corp.example.org", 7}; /* a longer name of the same beginning */
+static struct upstream hub = {"docker.io", 0, NULL};
+static struct upstream corp = {"corp.example", 7, NULL};
+static struct upstream corp_too = {"corp.example.org", 8, NULL};
 static const struct digest BLOB = {.alg = DIGEST_SHA256, .bytes = {1}};
 
 static void test_fresh(void)
@@ -71,7 +71,10 @@ static void test_judge(void)
     CHECK_INT(judge(&hub, "docker.io/a/x"), MEMBER_UNKNOWN);
     CHECK_INT(judge(&corp, "corp.example/c"), MEMBER_YES);
     put("corp.example/d", PROOF_MANIFEST, 7);
-    CHECK_INT(judge(&corp, "corp.example/d"), MEMBER_YES); /* of the same upstream */
+    CHECK_INT(judge(&corp, "corp.example/d"), MEMBER_YES); /* of the same credential */
+    corp.secret = "c";
+    CHECK_INT(judge(&corp, "corp.example/d"), MEMBER_UNKNOWN); /* which is read without it */
+    corp.secret = NULL;
     put("corp.example.org/c", PROOF_MANIFEST, 7);
     CHECK_INT(judge(&corp_too, "corp.example.org/c"), MEMBER_UNKNOWN);
     put("docker.io/b/x", PROOF_MANIFEST, 0); /* a second manifest proves no more than the first */

@@ -96,7 +96,8 @@ static void test_failure(struct upstreams *us, struct loop *l)
 
 int main(void)
 {
-    struct upstream_options o = {.name = "reg.example", .user = "u", .password = "p"};
+    struct credential_options k = {.user = "u", .password = "p"};
+    struct upstream_options o = {.name = "reg.example", .credentials = &k, .n_credentials = 1};
     struct loop *l = loop_new();
     struct resolver *r = resolver_new(1);
     struct http_client *client = http_client_new(r);
