@@ -303,6 +303,7 @@ void config_free(struct config *c)
     config_clear_listeners(c);
     free(c->listeners);
     config_clear_hosted(c);
+    config_clear_access(c);
     lockfile_free(c->lock);
     free(c->lock_path);
     free(c->htpasswd);
@@ -324,7 +325,7 @@ static bool same_listener(const struct config_listener *a, const struct config_l
            same_text(a->client_ca, b->client_ca);
 }
 
-static bool same_listeners(const struct config *a, const struct config *b)
+bool config_same_listeners(const struct config *a, const struct config *b)
 {
     bool same = a->n_listeners == b->n_listeners;
 
@@ -340,7 +341,7 @@ char *config_fixed(const struct config *now, const struct config *fresh)
         const char *key;
         bool same;
     } keys[] = {
-        {"listen", same_listeners(now, fresh)},
+        {"listen", config_same_listeners(now, fresh)},
         {"data", same_text(now->data, fresh->data)},
         {"workers", now->workers == fresh->workers},
         {"limits", memcmp(&now->limits, &fresh->limits, sizeof(now->limits)) == 0},

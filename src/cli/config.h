@@ -57,6 +57,17 @@ struct config_hosted {
     size_t n_protect;
 };
 
+/* One rule of `access` (registry/grant.h). */
+struct config_access {
+    char **users;
+    size_t n_users;
+    char **certificates;
+    size_t n_certificates;
+    char **repositories;
+    size_t n_repositories;
+    unsigned actions; /* enum grant_action */
+};
+
 /* Owner: the caller, by config_free(). Never changes once it was read. */
 struct config {
     struct config_listener *listeners;
@@ -78,6 +89,9 @@ struct config {
     struct lockfile *lock; /* NULL: tags mean what upstreams say */
     char *lock_path;
     char *htpasswd; /* NULL: nobody signs in */
+    struct config_access *access;
+    size_t n_access;
+    bool has_access; /* there are rules, if none that allows anything */
 };
 
 /* What flags say; NULL and 0 mean "not given". Strings are borrowed. */
@@ -109,6 +123,8 @@ void config_free(struct config *c);
 /* The keys that differ and that a program which runs cannot take over, as text: "listen, workers",
  * or "". The caller frees it. */
 char *config_fixed(const struct config *now, const struct config *fresh);
+/* Whether both are listened on alike: addresses, roles, what is allowed there. */
+bool config_same_listeners(const struct config *a, const struct config *b);
 
 /* "50GB", with *ret_percent 0, or "50%". */
 bool config_parse_size(struct slice text, uint64_t *ret_bytes, unsigned *ret_percent) MUST_CHECK;

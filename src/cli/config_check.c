@@ -186,6 +186,52 @@ static int check_auth(const struct config *c, const struct config_node *root)
                              "counts on listeners of role \"registry\" only, and there is none");
 }
 
+static bool any_registry(const struct config *c, bool with_client_ca)
+{
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        const struct config_listener *l = &c->listeners[i];
+
+        if (l->role == ROLE_REGISTRY && (!with_client_ca || l->client_ca != NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Rules count where it is known who asks; a listener of role all would stand open beside them. */
+static int check_access(const struct config *c, const struct config_node *root)
+{
+    struct config_node access = config_member(root, "access", NULL);
+    struct config_node listen = config_member(root, "listen", NULL);
+
+    for (size_t i = 0; c->has_access && i < c->n_listeners; i++) {
+        struct config_node at = config_element(&listen, i, NULL);
+
+        if (c->listeners[i].role == ROLE_ALL) {
+            return config_fail(&at, "has role \"all\", where nobody is asked who they are; with "
+                                    "\"access\" it must be \"registry\", \"mirror\" or "
+                                    "\"admin\"");
+        }
+    }
+    if (c->has_access && !any_registry(c, false)) {
+        return config_fail(&access,
+                           "counts on listeners of role \"registry\" only, and there is none");
+    }
+    for (size_t i = 0; i < c->n_access; i++) {
+        struct config_node at = config_element(&access, i, NULL);
+
+        if (c->access[i].n_users > 0 && c->htpasswd == NULL) {
+            return config_fail(&at, "names users, and nobody can sign in; \"auth\": "
+                                    "{\"htpasswd\": FILE} is missing");
+        }
+        if (c->access[i].n_certificates > 0 && !any_registry(c, true)) {
+            return config_fail(&at, "names certificates, and no listener of role \"registry\" "
+                                    "asks for one; \"tls\": {\"client_ca\": FILE} is missing");
+        }
+    }
+    return 0;
+}
+
 int config_check(const struct config *c, const char *name, struct err *err)
 {
     struct config_node root = config_root(name, NULL, err);
@@ -193,7 +239,7 @@ int config_check(const struct config *c, const char *name, struct err *err)
 
     if (check_names(c, &upstreams) < 0 || check_default(c, &upstreams) < 0 ||
         check_credentials(c, &upstreams) < 0 || check_hosted(c, &root) < 0 ||
-        check_listeners(c, &root) < 0 || check_auth(c, &root) < 0) {
+        check_listeners(c, &root) < 0 || check_access(c, &root) < 0 || check_auth(c, &root) < 0) {
         return -1;
     }
     return 0;

@@ -3,6 +3,7 @@
  *
  *   config.c            defaults, the order of file and flags, its life
  *   config_sections.c   all sections of the file but upstreams
+ *   config_access.c     the section access
  *   config_upstreams.c  the section upstreams, and --upstream
  *   config_values.c     grammar of addresses, names, URLs and sizes
  *   config_check.c      what can only be said of the whole
@@ -28,6 +29,9 @@ int config_add_hosted(const struct config_node *n, struct config *c, const char 
                       struct config_hosted *h) MUST_CHECK;
 void config_fini_hosted(struct config_hosted *h);
 void config_clear_hosted(struct config *c);
+/* The section access, in place of what was there. */
+int config_read_access(const struct config_node *n, void *config) MUST_CHECK;
+void config_clear_access(struct config *c);
 int config_read_workers(const struct config_node *n, void *at) MUST_CHECK;
 int config_read_level(const struct config_node *n, void *at) MUST_CHECK;
 int config_read_format(const struct config_node *n, void *at) MUST_CHECK;

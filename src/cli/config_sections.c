@@ -439,6 +439,7 @@ static const struct config_field FILE_FIELDS[] = {
     {"log", read_log, 0},
     {"offline", read_offline, 0},
     {"auth", read_auth, 0},
+    {"access", config_read_access, 0},
     {"limits", read_limits, offsetof(struct config, limits)},
 };
 

@@ -392,6 +392,14 @@ int engine_renew(struct engine *s, struct config *config, struct err *err)
     struct snapshot *fresh = snapshot_new(config);
 
     data_absolute(config);
+    if (config->has_access && !config_same_listeners(s->current->config, config)) {
+        /* Rules that come together with the listeners that ask who it is would leave the old ones
+         * open. */
+        snapshot_free(fresh);
+        return err_set(err, ERR_CONFIG,
+                       "\"listen\" changed, and with \"access\" it can only do so "
+                       "at the next start");
+    }
     keep_fixed(s, config);
     if (snapshot_fill(fresh, &g, err) < 0) {
         snapshot_free(fresh);

@@ -88,6 +88,27 @@ static int make_users(struct snapshot *s, bool alone, struct err *err)
     return s->users != NULL ? 0 : err_set(err, why.code, "auth.htpasswd: %s", why.text);
 }
 
+static void make_grants(struct snapshot *s)
+{
+    const struct config *c = s->config;
+
+    s->rules_of_access = xcalloc(c->n_access + 1, sizeof(*s->rules_of_access));
+    for (size_t i = 0; i < c->n_access; i++) {
+        const struct config_access *a = &c->access[i];
+
+        s->rules_of_access[i] = (struct grant){
+            .users = (const char *const *)a->users,
+            .n_users = a->n_users,
+            .certificates = (const char *const *)a->certificates,
+            .n_certificates = a->n_certificates,
+            .repositories = (const char *const *)a->repositories,
+            .n_repositories = a->n_repositories,
+            .actions = a->actions,
+        };
+    }
+    s->grants = (struct grants){s->rules_of_access, c->n_access};
+}
+
 int snapshot_fill(struct snapshot *s, const struct snapshot_ground *ground, struct err *err)
 {
     struct registry_options options = {
@@ -103,6 +124,8 @@ int snapshot_fill(struct snapshot *s, const struct snapshot_ground *ground, stru
     }
     options.upstreams = s->upstream_list;
     options.users = s->users;
+    make_grants(s);
+    options.grants = s->config->has_access ? &s->grants : NULL;
     s->registry = registry_new(&options);
     s->control = control_new(&(struct admin){ground->store, s->routes, NULL});
     return 0;
@@ -116,6 +139,7 @@ void snapshot_free(struct snapshot *s)
     control_free(s->control);
     registry_free(s->registry);
     users_free(s->users);
+    free(s->rules_of_access);
     upstreams_free(s->upstreams);
     free(s->upstream_list);
     free(s->routes);

@@ -30,6 +30,8 @@ struct snapshot {
     struct upstreams *upstreams;
     struct upstream **upstream_list;
     struct users *users; /* NULL: nobody signs in */
+    struct grant *rules_of_access;
+    struct grants grants;
     struct registry *registry;
     struct control *control;
 };

@@ -125,6 +125,7 @@ void conn_free(struct http_conn *c)
     }
     atomic_fetch_sub_explicit(&home->server->load[loop_index(home->loop)], 1, memory_order_relaxed);
     count_add(connections_open, -1);
+    free(c->certificate);
     free(c);
 }
 
@@ -277,6 +278,7 @@ static void exchange_begin(struct http_conn *c, struct exchange *x)
     x->pub.listener = c->listener;
     x->pub.loop = c->home->loop;
     x->pub.client = c->client;
+    x->pub.certificate = c->certificate;
     x->pub.context = c->home->server->options.context;
     x->pub.owner = NULL;
     x->pub.user = NULL;
@@ -312,6 +314,7 @@ static bool pump_tls(struct http_conn *c)
         return false;
     }
     count(tls_accepted);
+    c->certificate = tls_peer_name(&c->stream);
     expect_first(c);
     return true;
 }

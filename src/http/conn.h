@@ -142,6 +142,7 @@ struct http_conn {
     bool peer_done;  /* the client ended its sending side */
     bool head_timed; /* the timer runs for a head that has begun, or for a new connection */
     char client[64];
+    char *certificate; /* common name; NULL: none was asked for */
 };
 
 static inline struct exchange *exchange_of(struct http_exchange *x)

@@ -34,8 +34,9 @@ struct http_exchange {
     struct http_head head; /* method, path, query, version, headers (http/head.h) */
     const struct http_listener *listener;
     struct loop *loop;
-    const char *client; /* "127.0.0.1", "::1", "unix" */
-    void *context;      /* the server's context */
+    const char *client;      /* "127.0.0.1", "::1", "unix" */
+    const char *certificate; /* the common name in the client's certificate; NULL: it has none */
+    void *context;           /* the server's context */
     struct task *owner; /* set by the handler before its first STREAM_AGAIN; reset by its end */
     void *user;         /* the handler's own */
     bool gone;

@@ -26,6 +26,7 @@
 #define PIECE (64u * 1024) /* of a file that the kernel cannot send */
 #define GATHER 16384       /* small parts go into one record */
 #define WORDS_MAX 220
+#define PEER_NAME_MAX 128
 
 struct tls_trust {
     uint64_t id;
@@ -545,6 +546,20 @@ void tls_session_accept(struct stream *s, struct tls_keys *keys)
     }
     ERR_clear_error();
     s->tls = t;
+}
+
+char *tls_peer_name(const struct stream *s)
+{
+    X509 *cert = SSL_get1_peer_certificate(s->tls->ssl);
+    X509_NAME *subject = cert == NULL ? NULL : X509_get_subject_name(cert);
+    char name[PEER_NAME_MAX];
+    int n = subject == NULL
+                ? -1
+                : X509_NAME_get_text_by_NID(subject, NID_commonName, name, sizeof(name));
+
+    X509_free(cert);
+    /* One with a zero within would be taken for another. */
+    return n <= 0 || n >= (int)sizeof(name) - 1 || strlen(name) != (size_t)n ? NULL : xstrdup(name);
 }
 
 void tls_close_notify(struct tls_session *t)

@@ -63,6 +63,10 @@ void tls_session_start(struct stream *s, const struct tls_trust *trust, const ch
  * (ERR_UPSTREAM_TLS) says in words what is wrong with the certificate or the peer. */
 ssize_t tls_handshake(struct stream *s) MUST_CHECK;
 
+/* The common name in the peer's certificate, once the handshake is done; the caller frees it. NULL:
+ * it has shown none, or none that is a name. */
+char *tls_peer_name(const struct stream *s) MUST_CHECK;
+
 /* For stream.c: tells the peer that nothing follows, as far as the socket takes it at once. */
 void tls_close_notify(struct tls_session *t);
 void tls_session_free(struct tls_session *t);

@@ -45,8 +45,7 @@ bool pattern_valid(struct slice pattern)
     return true;
 }
 
-/* One component against one of a pattern that is not two stars. */
-static bool component_match(struct slice pattern, struct slice text)
+bool pattern_star(struct slice pattern, struct slice text)
 {
     size_t p = 0;
     size_t t = 0;
@@ -94,7 +93,7 @@ bool pattern_match(struct slice pattern, struct slice name)
             starred = true;
             star = pattern = p;
             taken = name;
-        } else if (more && component_match(want, have)) {
+        } else if (more && pattern_star(want, have)) {
             pattern = p;
             name = n;
         } else if (starred && taken.p != NULL) {
@@ -112,5 +111,5 @@ bool pattern_may_match_prefix(struct slice pattern, struct slice upstream_name)
 {
     struct slice first = slice_sub(pattern, 0, slice_find(pattern, '/'));
 
-    return slice_is(first, "**") || component_match(first, upstream_name);
+    return slice_is(first, "**") || pattern_star(first, upstream_name);
 }

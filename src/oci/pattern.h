@@ -18,6 +18,10 @@ bool pattern_valid(struct slice pattern);
 /* Whether the pattern holds that name. Both are valid. Takes at most the product of the lengths. */
 bool pattern_match(struct slice pattern, struct slice name);
 
+/* Whether a text is the pattern, in which each star stands for any run of characters, slashes too.
+ * For words that are no names of repositories. Takes at most the product of the lengths. */
+bool pattern_star(struct slice pattern, struct slice text);
+
 /* Whether the pattern could hold a name whose first component is `upstream_name` (which may have a
  * port, and be an alias). Such a pattern would never be asked: an upstream's name comes first. */
 bool pattern_may_match_prefix(struct slice pattern, struct slice upstream_name);

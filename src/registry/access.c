@@ -12,15 +12,71 @@ bool access_is_local(const char *listener)
            strncmp(listener, "[::1]:", 6) == 0 || strncmp(listener, "localhost:", 10) == 0;
 }
 
-bool access_may_read(const struct request *q, const struct upstream *u)
+/* --- rules --------------------------------------------------------------------------------- */
+
+/* NULL: none count here. */
+static const struct grants *grants_of(const struct request *q)
 {
-    return !upstream_has_credentials(u) || access_is_local(q->x->listener->text);
+    return q->x->listener->role == ROLE_REGISTRY ? q->registry->grants : NULL;
+}
+
+static bool is_granted(const struct request *q, const char *repository, enum grant_action action)
+{
+    struct grant_claim who = {q->user[0] == '\0' ? NULL : q->user, q->x->certificate};
+
+    return grants_allow(grants_of(q), &who, repository, action);
+}
+
+const char *access_owner(const struct request *q)
+{
+    return q->user[0] != '\0' || q->x->certificate == NULL ? q->user : q->x->certificate;
+}
+
+/* A client that came by its certificate alone may still sign in as somebody who may. */
+static int refuse_action(const struct request *q, const char *repository, const char *action,
+                         struct err *err)
+{
+    const char *who = access_owner(q);
+
+    if (q->user[0] == '\0' && q->registry->users != NULL) {
+        return err_set(err, ERR_UNAUTHORIZED, "%s in %.120s takes a user and a password", action,
+                       repository);
+    }
+    return err_set(err, ERR_DENIED, "no access rule lets %.60s %s in %.120s",
+                   who[0] == '\0' ? "this client" : who, action, repository);
+}
+
+static int check_granted(const struct request *q, enum grant_action action, struct err *err)
+{
+    const char *repository = q->mirrored ? q->repo.text : q->route.name;
+
+    if (repository[0] == '\0' || is_granted(q, repository, action)) {
+        return 0; /* a ping, or the catalog, which names what may be read */
+    }
+    return refuse_action(q, repository,
+                         action == GRANT_PULL   ? "pull"
+                         : action == GRANT_PUSH ? "push"
+                                                : "delete",
+                         err);
+}
+
+bool access_may_read(const struct request *q, const char *repository, const struct upstream *u)
+{
+    if (grants_of(q) != NULL) {
+        return is_granted(q, repository, GRANT_PULL);
+    }
+    return u == NULL || !upstream_has_credentials(u) || access_is_local(q->x->listener->text);
 }
 
 bool access_may_push(const struct request *q)
 {
+    if (grants_of(q) != NULL) {
+        return is_granted(q, q->route.name, GRANT_PUSH);
+    }
     return q->x->listener->push || access_is_local(q->x->listener->text);
 }
+
+/* --- requests ------------------------------------------------------------------------------ */
 
 /* The names that take pushes, for a client that tried another. */
 static void hosted_names(const struct request *q, struct buf *out)
@@ -69,8 +125,14 @@ static bool is_write(const struct request *q)
     }
 }
 
+/* To cancel an upload is a part of pushing. */
 static int check_push(const struct request *q, struct err *err)
 {
+    bool deletes = q->x->head.method == HTTP_DELETE && q->route.kind != ROUTE_UPLOAD;
+
+    if (grants_of(q) != NULL) {
+        return check_granted(q, deletes ? GRANT_DELETE : GRANT_PUSH, err);
+    }
     if (access_may_push(q)) {
         return 0;
     }
@@ -108,7 +170,10 @@ int access_check(const struct request *q, struct err *err)
     if (uploads) {
         return err_set(err, ERR_UPLOAD_UNKNOWN, "there is no such upload");
     }
-    if (q->mirrored && !access_may_read(q, q->repo.upstream)) {
+    if (grants_of(q) != NULL) {
+        return check_granted(q, GRANT_PULL, err);
+    }
+    if (q->mirrored && !access_may_read(q, q->repo.text, q->repo.upstream)) {
         return err_set(err, ERR_DENIED,
                        "%s is read with a credential of this cache's: only local clients may",
                        q->repo.text);

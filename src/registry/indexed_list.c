@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "oci/query.h"
 #include "oci/referrers.h"
-#include "registry/request.h"
+#include "registry/access.h"
 #include "store/hosted.h"
 
 #include <inttypes.h>
@@ -170,6 +170,7 @@ static int make_tags(struct request *q, struct index_read *r, struct buf *out, s
 
 struct catalog {
     struct page page;
+    const struct request *q;
     struct index_read *read;
 };
 
@@ -189,13 +190,16 @@ static bool add_repo(void *arg, uint64_t id, const char *name)
     struct catalog *c = arg;
     bool any = false;
 
+    if (!access_may_read(c->q, name, NULL)) {
+        return true;
+    }
     index_each_member(c->read, id, any_member, &any);
     return !any || page_add(&c->page, name);
 }
 
 static int make_catalog(struct request *q, struct index_read *r, struct buf *out, struct err *err)
 {
-    struct catalog catalog = {.page = {.out = out}, .read = r};
+    struct catalog catalog = {.page = {.out = out}, .q = q, .read = r};
 
     if (page_begin(q, CATALOG_PAGE, CATALOG_MAX, &catalog.page, err) < 0) {
         return -1;

@@ -28,10 +28,11 @@ static bool may_read(const struct request *q, struct index_read *r, enum repo_ki
     uint64_t id;
 
     if (kind == REPO_HOSTED) {
-        return index_get_repo(r, kind, name, &id) == INDEX_FOUND &&
+        return access_may_read(q, name, NULL) &&
+               index_get_repo(r, kind, name, &id) == INDEX_FOUND &&
                index_get_member(r, id, d, &m) == INDEX_FOUND;
     }
-    return mirrored_repo(q, name, &repo) && access_may_read(q, repo.upstream) &&
+    return mirrored_repo(q, name, &repo) && access_may_read(q, name, repo.upstream) &&
            member_judge(q->registry->cache, r, &repo, d, &m) == MEMBER_YES;
 }
 

@@ -5,6 +5,7 @@
 #include "base/counter.h"
 #include "base/histogram.h"
 #include "base/log.h"
+#include "registry/access.h"
 
 #include <stdio.h>
 
@@ -70,6 +71,7 @@ struct line {
     const char *reference;
     const char *from;
     struct slice agent;
+    const char *user; /* "": nobody signed in */
     uint64_t first_us;
     uint64_t total_us;
 };
@@ -89,6 +91,7 @@ static void line_fill(struct line *l, const struct request *q, const struct http
                                          : "-";
     l->reference = q == NULL || q->route.reference[0] == '\0' ? "-" : q->route.reference;
     l->from = q == NULL ? "none" : request_from_text(q->from);
+    l->user = q == NULL ? "" : access_owner(q);
     l->agent = http_field(&x->head, "User-Agent");
     l->first_us = x->first_us > x->started_us ? x->first_us - x->started_us : 0;
     l->total_us = now - x->started_us;
@@ -122,6 +125,10 @@ static void line_text(struct buf *b, const struct line *l, const struct http_exc
     text_append(b, slice_sub(x->head.path, 0, 512));
     buf_str(b, " agent=");
     text_append(b, l->agent.p == NULL ? slice_str("-") : slice_sub(l->agent, 0, 200));
+    if (l->user[0] != '\0') {
+        buf_str(b, " user=");
+        text_append(b, slice_str(l->user));
+    }
 }
 
 static void line_json(struct buf *b, const struct line *l, const struct http_exchange *x)
@@ -138,6 +145,10 @@ static void line_json(struct buf *b, const struct line *l, const struct http_exc
     buf_json(b, slice_sub(x->head.path, 0, 512));
     buf_str(b, ",\"agent\":");
     buf_json(b, l->agent.p == NULL ? SLICE_NULL : slice_sub(l->agent, 0, 200));
+    if (l->user[0] != '\0') {
+        buf_str(b, ",\"user\":");
+        buf_json(b, slice_str(l->user));
+    }
     buf_str(b, "}");
 }
 

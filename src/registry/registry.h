@@ -10,6 +10,7 @@
 #include "cache/cache.h"
 #include "http/server.h"
 #include "oci/lockfile.h"
+#include "registry/grant.h"
 #include "registry/users.h"
 
 struct registry;
@@ -22,7 +23,8 @@ struct registry_options {
     const struct lockfile *lock; /* what tags of mirrored repositories mean; NULL: what upstreams
                                   * say. Outlives the registry, as its path does. */
     const char *lock_path;
-    struct users *users; /* who may use listeners of role registry; NULL: everybody */
+    struct users *users;         /* who may use listeners of role registry; NULL: everybody */
+    const struct grants *grants; /* what they may do there; NULL: there are no access rules */
 };
 
 struct registry *registry_new(const struct registry_options *options);

@@ -141,6 +141,7 @@ struct registry *registry_new(const struct registry_options *options)
     r->lock = options->lock;
     r->lock_path = options->lock_path;
     r->users = options->users;
+    r->grants = options->grants;
     return r;
 }
 
@@ -275,6 +276,7 @@ static void request_go(struct request *q)
     q->only_cached = asks_only_cached(&x->head);
     request_name(q);
     if (access_check(q, &err) < 0) {
+        sign_in_challenge(q, &err);
         reply_error(q, &err);
         return;
     }

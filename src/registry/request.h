@@ -31,11 +31,10 @@ struct registry {
     const struct lockfile *lock;
     const char *lock_path;
     struct users *users; /* NULL: nobody signs in */
-    atomic_uint live;    /* requests that were made and not freed */
+    const struct grants *grants;
+    atomic_uint live; /* requests that were made and not freed */
 };
 
-struct upload_push;
-struct manifest_push;
 /* The bytes of a response and how far they are sent (registry/reader.c). */
 struct reader {
     int fd; /* a whole file; owned; -1: the bytes come from ticket or pass */
@@ -64,7 +63,8 @@ struct request {
     struct cache_repo repo;
     bool only_cached; /* Cache-Control: only-if-cached (RFC 9111, 5.2.1.7): no upstream is asked */
     bool mirrored;    /* repo is set */
-    bool hosted;      /* route.name is one of our own repositories, or ROUTE_OWN */
+    char user[USER_MAX]; /* who signed in, or "" */
+    bool hosted;         /* route.name is one of our own repositories, or ROUTE_OWN */
 
     /* for the log */
     enum request_from from;

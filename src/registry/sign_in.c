@@ -22,15 +22,20 @@ bool sign_in_wanted(const struct request *q)
     return q->registry->users != NULL && q->x->listener->role == ROLE_REGISTRY;
 }
 
+void sign_in_challenge(struct request *q, const struct err *err)
+{
+    if (err->code == ERR_UNAUTHORIZED) {
+        buf_str(&q->extra, "WWW-Authenticate: Basic realm=\"larder\", charset=\"UTF-8\"\r\n");
+    }
+}
+
 static void refuse(struct request *q, enum err_code code, const char *why, unsigned wait)
 {
     struct err err = {0};
 
     err_set(&err, code, "%s", why);
     err.retry_after = wait;
-    if (code == ERR_UNAUTHORIZED) {
-        buf_str(&q->extra, "WWW-Authenticate: Basic realm=\"larder\", charset=\"UTF-8\"\r\n");
-    }
+    sign_in_challenge(q, &err);
     reply_error(q, &err);
 }
 
@@ -54,6 +59,7 @@ static void attempt_done(struct job *job)
     if (q->x != NULL && q->x->gone) {
         http_abort(q->x);
     } else if (q->x != NULL && a->good) {
+        snprintf(q->user, sizeof(q->user), "%s", a->claim.name);
         a->go(q);
     } else if (q->x != NULL) {
         refuse(q, ERR_UNAUTHORIZED, "the user is unknown or the password is wrong", 0);
@@ -83,11 +89,14 @@ void sign_in(struct request *q, void (*go)(struct request *q))
     struct user_claim claim;
     unsigned wait = 0;
 
-    if (field.p == NULL) {
+    if (field.p == NULL && q->registry->grants != NULL && q->x->certificate != NULL) {
+        go(q);
+    } else if (field.p == NULL) {
         refuse(q, ERR_UNAUTHORIZED, "this registry wants a user and a password", 0);
     } else if (!users_claim(field, &claim)) {
         refuse(q, ERR_UNAUTHORIZED, "this registry takes a user and a password, by Basic", 0);
     } else if (users_remembered(q->registry->users, &claim)) {
+        snprintf(q->user, sizeof(q->user), "%s", claim.name);
         go(q);
     } else if (!users_may_try(q->registry->users, q->x->client, &wait)) {
         refuse(q, ERR_TOO_MANY, "too many wrong passwords came from this address", wait);

@@ -9,6 +9,9 @@
 /* Whether those who come by this listener must sign in. */
 bool sign_in_wanted(const struct request *q);
 
+/* Where the error is that nobody signed in, says in the answer how. */
+void sign_in_challenge(struct request *q, const struct err *err);
+
 /* Answers with 401 or 429, or calls go(q) once it is known who asks: now, or on the same loop
  * later. Where the client is gone by then the exchange is ended, and go() is not called. */
 void sign_in(struct request *q, void (*go)(struct request *q));

@@ -14,6 +14,7 @@
  */
 #include "base/counter.h"
 #include "oci/query.h"
+#include "registry/access.h"
 #include "registry/reach.h"
 #include "store/hosted.h"
 #include "store/upload.h"
@@ -528,7 +529,7 @@ static const struct step *open_instead(struct request *q)
 {
     struct upload_push *p = q->upload;
 
-    p->upload = upload_open(store_of(q), q->route.name, "", SHA_256, true);
+    p->upload = upload_open(store_of(q), q->route.name, access_owner(q), SHA_256, true);
     if (p->upload == NULL) {
         return op_fail(&q->op, ERR_TOO_MANY, "there are %d uploads under way", UPLOADS_MAX);
     }
@@ -600,7 +601,7 @@ static bool open_session(struct request *q, enum sha_alg alg, bool lasting)
 {
     struct upload_push *p = push_of(q);
 
-    p->upload = upload_open(store_of(q), repo_of(q), "", alg, lasting);
+    p->upload = upload_open(store_of(q), repo_of(q), access_owner(q), alg, lasting);
     if (p->upload == NULL) {
         refuse(q, ERR_TOO_MANY, "too many uploads are under way");
         return false;
@@ -698,7 +699,8 @@ static void go_on(struct request *q)
     struct err err = {0};
     uint64_t offset = 0;
 
-    switch (upload_claim(store_of(q), q->route.session, repo_of(q), "", &p->upload, &offset)) {
+    switch (upload_claim(store_of(q), q->route.session, repo_of(q), access_owner(q), &p->upload,
+                         &offset)) {
     case UPLOAD_UNKNOWN:
         refuse_unknown(q);
         return;
@@ -721,7 +723,8 @@ static void tell(struct request *q)
 {
     uint64_t offset = 0;
 
-    if (upload_look(store_of(q), q->route.session, repo_of(q), "", &offset) == UPLOAD_UNKNOWN) {
+    if (upload_look(store_of(q), q->route.session, repo_of(q), access_owner(q), &offset) ==
+        UPLOAD_UNKNOWN) {
         refuse_unknown(q);
         return;
     }
@@ -731,7 +734,7 @@ static void tell(struct request *q)
 
 static void cancel(struct request *q)
 {
-    if (upload_cancel(store_of(q), q->route.session, repo_of(q), "")) {
+    if (upload_cancel(store_of(q), q->route.session, repo_of(q), access_owner(q))) {
         reply_empty(q, 204);
     } else {
         refuse_unknown(q);
