@@ -12,8 +12,9 @@ VERSION ?= 0.1.0
 PREFIX  ?= /usr/local
 SYSCONF ?= /etc
 LISTEN  ?= 127.0.0.1:5000
-# Seconds for each fuzz target of `make fuzz`.
+# Seconds for each fuzz target of `make fuzz`, and for `make soak`.
 FUZZ_TIME ?= 60
+SOAK_TIME ?= 1200
 # What pytest is told besides, as in `make e2e PYTEST='-k resume'`.
 PYTEST  ?=
 # Debian's, for which its packages are, and not one that is first in some PATH.
@@ -80,6 +81,10 @@ sweep:
 sweeping: all deps-test
 	@$(RUN) SWEEP='$(ARGS)' $(PYTHON) tests/run.py sweep
 
+# Everything at once and kills, for SOAK_TIME seconds.
+soak: all deps-test
+	@$(RUN) $(PYTHON) tests/e2e/soak.py --seconds $(SOAK_TIME) $(ARGS)
+
 lint: deps-build deps-lint
 	@CC='$(CC)' FLAGS='$(subst ','\'',$(FLAGS))' PYTHON=$(PYTHON) B=$B tests/lint/lint.sh
 bench: all deps-bench
@@ -114,7 +119,7 @@ clean:
 
 DEPFILES := $(OBJS) $(MAIN:%.c=$B/%.o) $(UNITS:=.o) $(FUZZERS:=.o) $B/tests/fuzz/replay.o
 -include $(DEPFILES:.o=.d)
-.PHONY: all run test unit e2e clients sweep sweeping lint bench fuzz fuzzers install deps clean \
+.PHONY: all run test unit e2e clients sweep sweeping soak lint bench fuzz fuzzers install deps clean \
         deps-build deps-test deps-bench deps-lint deps-fuzz
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -23,6 +23,8 @@
 #define LOOK_MS 30000
 /* Draws without one that may go, after which the table is read in its order. */
 #define BARREN_MAX 64
+/* Rounds in a row of which nothing could be dropped, after which nothing is taken to be left. */
+#define IN_VAIN_MAX 8
 /* Records of one such reading. */
 #define SCAN_MAX 20000
 /* Manifests and configurations stay while they take less of the budget than this. */
@@ -239,8 +241,11 @@ static int drop_round(struct evict *e, const struct round *r, struct freed *free
     return drop_mirrored(e->store, digests, r->n, on_gone, freed, err);
 }
 
-/* Frees about `want` bytes, or what one round can; *ret_bytes 0: nothing can go any more. */
-static int free_some(struct evict *e, uint64_t want, uint64_t *ret_bytes, struct err *err)
+/* Frees about `want` bytes, or what one round can; *ret_bytes 0 and not *ret_again: nothing can go
+ * any more. *ret_again: what was to go is needed as of just now, and a larger choice holds others
+ * too. */
+static int free_some(struct evict *e, uint64_t want, uint64_t *ret_bytes, bool *ret_again,
+                     struct err *err)
 {
     struct round *r = xnew(struct round);
     struct freed freed = {0};
@@ -252,6 +257,7 @@ static int free_some(struct evict *e, uint64_t want, uint64_t *ret_bytes, struct
     count_add(evictions, (int64_t)freed.n);
     count_add(evicted_bytes, (int64_t)freed.bytes);
     *ret_bytes = freed.bytes;
+    *ret_again = r->n > 0 && freed.bytes == 0;
     if (rc == 0 && r->n == 0) {
         rc = retain_give_way(e->store, ret_bytes, err);
     }
@@ -264,20 +270,23 @@ static int free_some(struct evict *e, uint64_t want, uint64_t *ret_bytes, struct
 /* Frees until lack() is 0; false where that cannot be reached. Under the lock. */
 static bool free_all(struct evict *e, uint64_t (*lack)(struct evict *e, void *arg), void *arg)
 {
+    unsigned in_vain = 0;
     uint64_t missing;
     struct err err;
 
     while ((missing = lack(e, arg)) > 0) {
         uint64_t bytes = 0;
+        bool again = false;
 
         if (missing == UINT64_MAX || atomic_load(&e->store->closing)) {
             return false;
         }
-        if (free_some(e, missing, &bytes, &err) < 0) {
+        if (free_some(e, missing << in_vain, &bytes, &again, &err) < 0) {
             log_event(LOG_ERROR, "evict.failed", "%s: %s", e->store->dir, err.text);
             return false;
         }
-        if (bytes == 0) {
+        in_vain = again ? in_vain + 1 : 0;
+        if (bytes == 0 && (!again || in_vain == IN_VAIN_MAX)) {
             return false;
         }
     }

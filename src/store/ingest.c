@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define ROOM_TRIES 16
 #define WRITE_BACK ((uint64_t)8 << 20)
 #define WRITE_BACK_WINDOW ((uint64_t)32 << 20)
 /* Reserved at a time where the size is not known. */
@@ -133,11 +134,19 @@ static int allocate(struct ingest *in, struct err *err)
     return ingest_error(in, errno, "allocating", err);
 }
 
-/* Others give way where there is none. */
+/* Others give way where there is none. What gave way may be taken by somebody else at once, who
+ * needed it as well: then more of them do. */
 static bool take_room(struct store *s, uint64_t size, uint64_t backed)
 {
-    return budget_reserve(s->budget, size, backed) ||
-           (evict_make_room(s, size, backed) && budget_reserve(s->budget, size, backed));
+    for (unsigned tries = 0; tries < ROOM_TRIES; tries++) {
+        if (budget_reserve(s->budget, size, backed)) {
+            return true;
+        }
+        if (!evict_make_room(s, size, backed)) {
+            return false;
+        }
+    }
+    return false;
 }
 
 static int reserve(struct ingest *in, uint64_t size, struct err *err)

@@ -1,6 +1,7 @@
 /* test_store_evict.c - what gives way when there is no room, and what does not. */
 #include "store/evict.c"
 
+#include "store/gate.h"
 #include "store/hosted.h"
 #include "store_blobs.h"
 #include "tap.h"
@@ -377,6 +378,26 @@ static void test_cache_keeps_what_is_young(void)
     stop();
 }
 
+/* The one that would go first is just being put there again: others go in its place. */
+static void test_another_where_one_is_in_use(void)
+{
+    struct digest first = digest_at(0);
+
+    start(12 * SIZE, false); /* not so full that they go by themselves */
+    for (unsigned n = 0; n < 10; n++) {
+        add((struct blob){.n = n,
+                          .kind = REPO_MIRRORED,
+                          .repo = "docker.io/x",
+                          .created = 900 * DAY,
+                          .used = n == 0 ? 900 * DAY : 1});
+    }
+    gate_enter(s->gate, &first);
+    CHECK(evict_make_room(s, 3 * SIZE, 0));
+    CHECK(is_here(0));
+    gate_leave(s->gate, &first);
+    stop();
+}
+
 int main(void)
 {
     log_setup(LOG_ERROR, false); /* what runs tell of themselves is not for the results */
@@ -386,6 +407,7 @@ int main(void)
     test_needed_by_pinned();
     test_small();
     test_never();
+    test_another_where_one_is_in_use();
     test_marks();
     test_cache_gives_way();
     test_cache_keeps_what_is_pinned();

@@ -1,0 +1,396 @@
+"""Everything at once, for long: pulls, pushes, deletes, evictions, scrubs, upstreams that fail, and
+a kill every few seconds.
+
+    tests/e2e/soak.py [--seconds N] [--seed TEXT]     # or `make soak`
+
+What a client gets whole must be right; what was pushed and answered 201 is there until it is
+deleted, whatever was killed since; an error says that upstream failed, and nothing else. In the end
+the index is counted again from the bytes of the manifests, and after the last kill memory and
+descriptors are looked at twice, with work in between: they stay as they are.
+"""
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from builder import Client, Gone, Image, fetch_image, rng_of  # noqa: E402
+from larder import PROGRAM, REPORTS, VARIANT, Larder  # noqa: E402
+from push import WAYS, blob_path, manifest_path  # noqa: E402
+from recount import Index  # noqa: E402
+from registry import Registry, noise  # noqa: E402
+
+MIB = 1 << 20
+BUDGET = 80 * MIB
+SIZES = (1000, 40_000, 200_000, 400_000, MIB)
+LIMITS = {"retry_min": "5ms", "retry_max": "50ms", "retry_for": "3s", "first_byte": "5s",
+          "upstream_headers": "1s", "upstream_stall": "1s", "bad_digest": "500ms",
+          "breaker": "1s", "breaker_pause": "200ms", "evict_young": "500ms",
+          "retain_grace": "10s", "retain_every": "1s"}
+PULLERS, PUSHERS = 4, 2
+TAGS = 5  # of each pusher
+# Of the whole time: with kills; then without them until memory is looked at first.
+KILLING, WARMING = 0.7, 0.1
+MEMORY_SLACK = 8 * MIB
+DESCRIPTOR_SLACK = 8
+# What may be answered while upstream fails.
+TROUBLE = {429, 500, 502, 503, 504}
+
+
+class Wrong(Exception):
+    """What must not be."""
+
+
+class World:
+    """An upstream with more images than the server may keep, and the server."""
+
+    def __init__(self, folder, seed):
+        self.seed = seed
+        self.registry = Registry()
+        self.images = []  # (repository, image, {digest: bytes})
+        for n in range(80):
+            repo = f"library/r{n}"
+            layers = [noise(size + n, seed=5000 + 10 * n + k) for k, size in enumerate(SIZES)]
+            image = self.registry.add_image(repo, "latest", layers)
+            self.images.append((repo, image, dict(zip(image.layers, layers))))
+        self.larder = Larder(Path(folder), start=False, limits=LIMITS,
+                             upstreams={"docker.io": self.registry.url},
+                             config={"cache": {"max_size": BUDGET, "min_free": 0},
+                                     "tags": {"ttl": "1s", "patience": "500ms"},
+                                     "hosted": {"stage/**": {"untagged_after": "2s"}}})
+        self.lock = threading.Lock()
+        self.up = threading.Event()   # the server runs
+        self.go = threading.Event()   # workers work
+        self.stop = threading.Event()
+        self.kills = 0
+        self.idle = threading.Condition()
+        self.waiting = 0
+        self.wrong = []
+        self.counts = {}
+
+    def count(self, what, n=1):
+        with self.lock:
+            self.counts[what] = self.counts.get(what, 0) + n
+
+    def fail(self, text):
+        with self.lock:
+            self.wrong.append(text)
+        self.stop.set()
+
+    def start(self):
+        self.larder.start()
+        self.up.set()
+
+    def kill(self):
+        self.up.clear()
+        self.kills += 1
+        self.larder.kill()
+        self.start()
+
+    # --- pauses ----------------------------------------------------------------------------------
+
+    def checkpoint(self, client):
+        """Workers come here between two actions; false: it is over."""
+        if not self.go.is_set():
+            client.close()
+            with self.idle:
+                self.waiting += 1
+                self.idle.notify_all()
+            while not self.go.wait(0.1) and not self.stop.is_set():
+                pass
+            with self.idle:
+                self.waiting -= 1
+        return not self.stop.is_set()
+
+    def pause(self, workers):
+        self.go.clear()
+        with self.idle:
+            if not self.idle.wait_for(lambda: self.waiting == workers or self.stop.is_set(), 100):
+                raise Wrong("somebody waits for an answer that does not come")
+
+
+class Worker(threading.Thread):
+    """Does one thing after another, with a client of its own."""
+
+    def __init__(self, world, number):
+        super().__init__(daemon=True)
+        self.world = world
+        self.rng = rng_of(world.seed, type(self).__name__, number)
+        self.number = number
+        self.client = None
+
+    def fresh(self):
+        """A connection to the server that runs now."""
+        if self.client:
+            self.client.close()
+        while not self.world.up.wait(0.1) and not self.world.stop.is_set():
+            pass
+        self.client = Client(self.world.larder)
+
+    def run(self):
+        try:
+            self.fresh()
+            while self.world.checkpoint(self.client):
+                try:
+                    self.act()
+                except Gone:
+                    self.world.count("cut")
+                    self.fresh()
+        except Exception:  # whatever it is, it has to be told
+            self.world.fail(traceback.format_exc())
+        finally:
+            if self.client:
+                self.client.close()
+
+
+class Puller(Worker):
+    def act(self):
+        repo, image, layers = self.rng.choice(self.world.images)
+        if self.rng.random() < 0.3:
+            reference = self.rng.choice(("latest", image.digest))
+            self.check(self.client.get(manifest_path(reference, repo)), 200, image.body)
+            return
+        digest = self.rng.choice(image.layers)
+        data = layers[digest]
+        if self.rng.random() < 0.2:
+            first = self.rng.randrange(len(data))
+            last = self.rng.randrange(first, len(data))
+            reply = self.client.get(blob_path(digest, repo), {"Range": f"bytes={first}-{last}"})
+            self.check(reply, 206, data[first:last + 1])
+            return
+        self.check(self.client.get(blob_path(digest, repo)), 200, data)
+
+    def check(self, reply, status, body):
+        if reply.status == status:
+            if reply.body != body:
+                raise Wrong(f"{len(reply.body)} bytes that are not the {len(body)} asked for")
+            self.world.count("pulled")
+        elif reply.status in TROUBLE:
+            self.world.count("refused")
+        else:
+            raise Wrong(f"not an answer to this: {reply}")
+
+
+class Pusher(Worker):
+    """Its tags are its own: whatever it was answered must be so."""
+
+    def __init__(self, world, number):
+        super().__init__(world, number)
+        self.repo = f"stage/s{number}"
+        self.tags = {}  # tag: digests that it may have, None for none
+
+    def act(self):
+        # What is replaced stays for a while: more than this would not fit into the budget.
+        self.world.stop.wait(self.rng.uniform(0.02, 0.2))
+        self.rng.choices((self.push, self.check, self.drop), (5, 5, 1))[0]()
+
+    def push(self):
+        tag = f"t{self.rng.randrange(TAGS)}"
+        layers = [self.rng.randbytes(self.rng.choice((100, 30_000, 300_000)))
+                  for _ in range(self.rng.randint(1, 3))]
+        image = Image.of(layers, self.rng.randbytes(50))
+        began = time.monotonic()
+        for digest, data in image.blobs:
+            reply = WAYS[self.rng.choice(list(WAYS))](self.client, data, digest, self.repo)
+            self.expect(reply, 201)
+        self.tags[tag] = self.tags.get(tag, {None}) | {image.digest}
+        reply = self.client.send("PUT", manifest_path(tag, self.repo), image.body,
+                                 {"Content-Type": image.media_type})
+        self.expect(reply, 201)
+        if "warning" in reply.headers:
+            raise Wrong(f"gone within {time.monotonic() - began:.1f} s: {reply}")
+        self.tags[tag] = {image.digest}
+        self.world.count("pushed")
+
+    def check(self):
+        for tag in self.rng.sample(sorted(self.tags), min(1, len(self.tags))):
+            self.check_tag(tag)
+
+    def check_tag(self, tag):
+        found = fetch_image(self.client, self.repo, tag)
+        if found not in self.tags[tag]:
+            raise Wrong(f"{self.repo}:{tag} is {found}, not one of {self.tags[tag]}")
+        self.tags[tag] = {found}
+        self.world.count("checked")
+
+    def drop(self):
+        for tag in self.rng.sample(sorted(self.tags), min(1, len(self.tags))):
+            right = {404 if one is None else 202 for one in self.tags[tag]}
+            self.tags[tag] = self.tags[tag] | {None}
+            reply = self.client.delete(manifest_path(tag, self.repo))
+            if reply.status not in right:
+                raise Wrong(f"{tag} cannot be deleted: {reply}")
+            self.tags[tag] = {None}
+            self.world.count("deleted")
+
+    def expect(self, reply, status):
+        if reply.status != status:
+            raise Wrong(f"{status} is right: {reply}")
+
+
+class Trouble(Worker):
+    """The upstream's: for a while at a time, and well in between."""
+
+    def act(self):
+        world = self.world
+        rule = world.registry.on("GET", self.rng.choice(("/blobs/", "/manifests/", "/r1"))).always()
+        self.rng.choice((lambda: rule.status(503), lambda: rule.status(429), rule.reset,
+                         rule.hold_headers, lambda: rule.drop_after(150_000),
+                         lambda: rule.corrupt(700), lambda: rule.hold_after(100_000)))()
+        world.count("troubles")
+        world.stop.wait(self.rng.uniform(0.1, 1.2))
+        world.registry.clear_rules()
+        world.stop.wait(self.rng.uniform(0.5, 2))
+
+
+class Scrubber(Worker):
+    def act(self):
+        self.world.stop.wait(self.rng.uniform(1, 4))
+        kills, lar = self.world.kills, self.world.larder
+        run = subprocess.run([PROGRAM, "verify", "--config", str(lar.folder / "larder.json"),
+                              "--data", lar.data, "--rate", "50MB"], capture_output=True, text=True,
+                             check=False, timeout=100)
+        if kills == self.world.kills and self.world.up.is_set():
+            if run.returncode != 0:
+                raise Wrong(f"verify: {run.returncode}\n{run.stdout[-1000:]}{run.stderr[-1000:]}")
+            self.world.count("scrubs")
+
+
+def memory(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssAnon"))
+
+
+class Soak:
+    def __init__(self, folder, seconds, seed, out):
+        self.world, self.seconds, self.out = World(folder, seed), seconds, out
+        self.pushers = [Pusher(self.world, n) for n in range(PUSHERS)]
+        self.workers = [*(Puller(self.world, n) for n in range(PULLERS)), *self.pushers,
+                        Trouble(self.world, 0), Scrubber(self.world, 0)]
+        self.rng = rng_of(seed, "kills")
+        self.told = self.began = time.monotonic()
+        self.n = self.failed = 0
+
+    def say(self, text):
+        print(text, file=self.out, flush=True)
+
+    def progress(self, often=60):
+        if time.monotonic() - self.told < often:
+            return
+        self.told = time.monotonic()
+        with self.world.lock:
+            done = ", ".join(f"{n} {what}" for what, n in sorted(self.world.counts.items()))
+        self.say(f"# {self.told - self.began:4.0f} s: {self.world.kills} kills, {done}")
+
+    def let_run(self, seconds, kill=False):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.world.stop.is_set():
+            left = end - time.monotonic()
+            self.world.stop.wait(min(left, self.rng.uniform(1, 5) if kill else 1))
+            if kill and time.monotonic() < end and not self.world.stop.is_set():
+                self.world.kill()
+            self.progress()
+
+    def look(self):
+        """Memory and descriptors, once nothing is under way."""
+        world = self.world
+        world.registry.clear_rules()
+        world.pause(len(self.workers))
+        world.larder.wait(lambda: world.larder.counter("connections_open") <= 1 and
+                          world.larder.counter("flights_open") == 0, "quiet", 60)
+        found = (memory(world.larder.process), len(os.listdir(
+            f"/proc/{world.larder.process.pid}/fd")))
+        world.go.set()
+        return found
+
+    def result(self, good, text):
+        self.n += 1
+        self.failed += not good
+        self.say(f"{'ok' if good else 'not ok'} {self.n} - {text}")
+
+    def run(self):
+        world = self.world
+        world.start()
+        world.go.set()
+        for worker in self.workers:
+            worker.start()
+        try:
+            self.let_run(KILLING * self.seconds, kill=True)
+            self.let_run(WARMING * self.seconds)
+            before = self.look()
+            self.let_run((1 - KILLING - WARMING) * self.seconds)
+            if not world.wrong:
+                self.end(before, self.look())
+        except Exception:  # told with what the workers found
+            world.fail(traceback.format_exc())
+        finally:
+            world.stop.set()
+            world.registry.clear_rules()
+            for worker in self.workers:
+                worker.join(100)
+            if world.larder.process:
+                world.larder.process.send_signal(signal.SIGKILL)
+            world.registry.stop()
+        for text in world.wrong:
+            self.say("".join(f"# {line}\n" for line in text.splitlines())[:-1])
+        if world.wrong:
+            self.say("".join(f"# {x}\n" for x in world.larder.events.splitlines()[-40:]))
+        self.result(not world.wrong, "what was answered was right, and what was promised was kept")
+        self.progress(0)
+        return self
+
+    def end(self, before, after):
+        world = self.world
+        world.stop.set()
+        for worker in self.workers:
+            worker.join(100)
+            if worker.is_alive():
+                raise Wrong("somebody waits for an answer that does not come")
+        if VARIANT == "release":
+            self.result(after[0] <= before[0] + MEMORY_SLACK,
+                        f"memory: {before[0] >> 10} KiB, then {after[0] >> 10} KiB")
+        self.result(after[1] <= before[1] + DESCRIPTOR_SLACK,
+                    f"descriptors: {before[1]}, then {after[1]}")
+        world.larder.stop()
+        Index(world.larder.data).check()
+        world.larder.kept()
+        self.result(True, "the index is what the manifests say, the files are what their names say")
+        world.larder.start()
+        for pusher in self.pushers:
+            pusher.client = Client(world.larder)
+            for tag in pusher.tags:
+                pusher.check_tag(tag)
+            pusher.client.close()
+        world.larder.stop()
+        reported = [word for word in REPORTS if word in world.larder.events]
+        self.result(not reported, "no sanitizer reported anything")
+        least = ("pulled", "pushed", "checked", "scrubs", "troubles")
+        self.result(all(world.counts.get(name) for name in least), "all of it was done")
+
+
+def soak(out, seconds, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"# seed {seed}, {seconds:g} s, {VARIANT}", file=out, flush=True)
+        return Soak(folder, seconds, seed, out).run()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=20 * 60)
+    parser.add_argument("--seed", default=str(random.SystemRandom().getrandbits(32)))
+    args = parser.parse_args()
+    done = soak(sys.stdout, args.seconds, args.seed)
+    print(f"{done.n - done.failed} passed, {done.failed} failed, 0 skipped")
+    sys.exit(1 if done.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
