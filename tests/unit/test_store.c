@@ -118,7 +118,8 @@ static void part_put(struct index_txn *t, void *arg)
 static void keep_part(struct store *s, unsigned n, size_t size, size_t part, size_t more)
 {
     unsigned char *bytes = xcalloc(size, 1);
-    struct part p = {.digest = nth_digest(n, size), .record = {.size = size, .stored = part}};
+    struct part p = {.digest = nth_digest(n, size),
+                     .record = {.size = size, .stored = part, .touched = clock_wall_s()}};
     struct ingest in;
     struct sha sha;
 
