@@ -11,6 +11,7 @@
 
 #define COUNTER_LIST(X)                                                                            \
     X(connections_accepted, "connections that clients opened")                                     \
+    X(connections_refused, "connections that were one too many, in all or from an address")        \
     X(connections_open, "connections of clients that are open now")                                \
     X(configurations, "configurations in use, with those whose last requests go on")               \
     X(tls_accepted, "TLS handshakes of clients that were done")                                    \

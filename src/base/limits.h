@@ -57,6 +57,7 @@ extern struct limits limits;
 #define CLIENT_LINE_MAX (16u * 1024)
 #define CLIENT_HEAD_MAX (64u * 1024)
 #define HEADERS_MAX 100
+#define CONNECTIONS_MAX 1000000
 #define UPSTREAM_HEAD_MAX (128u * 1024)
 #define REDIRECTS_MAX 10
 #define CHUNK_EXTENSION_MAX 256

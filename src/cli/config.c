@@ -344,6 +344,8 @@ char *config_fixed(const struct config *now, const struct config *fresh)
         {"listen", config_same_listeners(now, fresh)},
         {"data", same_text(now->data, fresh->data)},
         {"workers", now->workers == fresh->workers},
+        {"clients",
+         now->connections == fresh->connections && now->per_address == fresh->per_address},
         {"limits", memcmp(&now->limits, &fresh->limits, sizeof(now->limits)) == 0},
         {"offline", now->cache.offline == fresh->cache.offline},
     };

@@ -73,7 +73,9 @@ struct config {
     struct config_listener *listeners;
     size_t n_listeners;
     char *data;
-    unsigned workers; /* 0: as many as CPUs */
+    unsigned workers;     /* 0: as many as CPUs */
+    unsigned connections; /* clients.connections; 0: half of the descriptors there may be */
+    unsigned per_address; /* clients.per_address; 0: half of those */
     struct config_upstream *upstreams;
     size_t n_upstreams;
     struct config_hosted *hosted;

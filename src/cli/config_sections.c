@@ -406,6 +406,31 @@ static int read_limits(const struct config_node *n, void *at)
     return 0;
 }
 
+/* --- clients ------------------------------------------------------------------------------- */
+
+static int read_number(const struct config_node *n, void *at)
+{
+    json_int_t value = json_integer_value(n->json);
+
+    if (!json_is_integer(n->json) || value < 1 || value > CONNECTIONS_MAX) {
+        return config_fail(n, "must be a number from 1 to %d", CONNECTIONS_MAX);
+    }
+    *(unsigned *)at = (unsigned)value;
+    return 0;
+}
+
+static const struct config_field CLIENTS_FIELDS[] = {
+    {"connections", read_number, offsetof(struct config, connections)},
+    {"per_address", read_number, offsetof(struct config, per_address)},
+};
+
+static int read_clients(const struct config_node *n, void *at)
+{
+    static const struct config_fields fields = {CLIENTS_FIELDS, ARRAY_LEN(CLIENTS_FIELDS), NULL};
+
+    return config_read_object(n, &fields, at);
+}
+
 /* --- auth ---------------------------------------------------------------------------------- */
 
 static const struct config_field AUTH_FIELDS[] = {
@@ -438,6 +463,7 @@ static const struct config_field FILE_FIELDS[] = {
     {"cache", read_cache, 0},
     {"log", read_log, 0},
     {"offline", read_offline, 0},
+    {"clients", read_clients, 0},
     {"auth", read_auth, 0},
     {"access", config_read_access, 0},
     {"limits", read_limits, offsetof(struct config, limits)},

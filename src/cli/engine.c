@@ -231,9 +231,29 @@ static struct snapshot_ground ground(const struct engine *s)
     return (struct snapshot_ground){s->store, s->cache, s->client, s->alone};
 }
 
+/* Each connection may need a file as well, and uploads and downloads more. */
+static unsigned most_connections(const struct config *c)
+{
+    struct rlimit r = {1024, 1024};
+
+    if (c->connections != 0) {
+        return c->connections;
+    }
+    ignore_result(getrlimit(RLIMIT_NOFILE, &r) < 0);
+    return r.rlim_cur / 2 < CONNECTIONS_MAX ? (unsigned)(r.rlim_cur / 2) : CONNECTIONS_MAX;
+}
+
 static int make_listeners(struct engine *s, struct err *err)
 {
-    struct http_server_options server = {on_exchange, on_exchange_ended, s};
+    const struct config *config = s->current->config;
+    unsigned most = most_connections(config);
+    struct http_server_options server = {
+        .handle = on_exchange,
+        .ended = on_exchange_ended,
+        .context = s,
+        .connections = most,
+        .per_address = config->per_address != 0 ? config->per_address : most / 2,
+    };
     struct listen_sink sink = {on_accepted, on_load, s};
 
     s->server = http_server_new(&server);

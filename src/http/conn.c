@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "http/crowd.h"
 #include "net/tls.h"
 
 #include <assert.h>
@@ -124,6 +125,7 @@ void conn_free(struct http_conn *c)
         in_free(c);
     }
     atomic_fetch_sub_explicit(&home->server->load[loop_index(home->loop)], 1, memory_order_relaxed);
+    crowd_leave(home->server->crowd, c->client);
     count_add(connections_open, -1);
     free(c->certificate);
     free(c);

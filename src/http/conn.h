@@ -76,6 +76,7 @@ struct http_server {
     struct http_server_options options;
     struct http_home *homes[LOOPS_MAX]; /* each set and used by its loop */
     atomic_uint load[LOOPS_MAX];
+    struct crowd *crowd;
 };
 
 /* What of a request's body is still to come. */

@@ -5,10 +5,14 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/log.h"
 #include "http/conn.h"
+#include "http/crowd.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +21,8 @@ struct http_server *http_server_new(const struct http_server_options *options)
     struct http_server *s = xnew(struct http_server);
 
     s->options = *options;
+    s->crowd = crowd_new(options->connections == 0 ? UINT_MAX : options->connections,
+                         options->per_address == 0 ? UINT_MAX : options->per_address);
     return s;
 }
 
@@ -52,6 +58,7 @@ void http_server_free(struct http_server *s)
     for (unsigned i = 0; i < LOOPS_MAX; i++) {
         home_free(s->homes[i]);
     }
+    crowd_free(s->crowd);
     free(s);
 }
 
@@ -71,6 +78,29 @@ static struct http_home *home_get(struct http_server *s, struct loop *l)
     return *at;
 }
 
+/* Before a byte of the request was read, so that it costs next to nothing. */
+static void refuse(int fd, const struct http_listener *listener, const char *client)
+{
+    static const char BODY[] = "{\"errors\":[{\"code\":\"TOOMANYREQUESTS\",\"message\":"
+                               "\"there are too many connections, in all or from this address\"}]}";
+    char text[512];
+    int n = snprintf(text, sizeof(text),
+                     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+                     "Retry-After: 5\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                     sizeof(BODY) - 1, BODY);
+
+    count(connections_refused);
+    log_event(LOG_WARN, "client.crowd",
+              "%s at %s: too many connections (clients.connections, "
+              "clients.per_address)",
+              client, listener->text);
+    if (listener->tls == NULL) {
+        ignore_result(send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0);
+        ignore_result(shutdown(fd, SHUT_WR) < 0);
+    }
+    close(fd);
+}
+
 void http_server_accept(struct http_server *s, struct loop *l, int fd,
                         const struct http_listener *listener, const char *client)
 {
@@ -79,6 +109,10 @@ void http_server_accept(struct http_server *s, struct loop *l, int fd,
     count(connections_accepted);
     if (home->draining || home->stopped) {
         close(fd);
+        return;
+    }
+    if (!crowd_enter(s->crowd, client)) {
+        refuse(fd, listener, client);
         return;
     }
     conn_new(home, fd, listener, client);

@@ -52,13 +52,16 @@ struct http_server_options {
     /* called once an exchange ended, however it did, with its figures; before x is reused */
     void (*ended)(struct http_exchange *x);
     void *context;
+    unsigned connections; /* at most, in all; 0: any number */
+    unsigned per_address; /* from one address; 0: any number */
 };
 
 /* One a process; loops get their connections by http_server_accept(). */
 struct http_server *http_server_new(const struct http_server_options *options);
 void http_server_free(struct http_server *s);
 
-/* Takes an accepted socket. Called on loop `l`. */
+/* Takes an accepted socket; one too many is told so (503, where it is not TLS) and closed. Called
+ * on loop `l`. */
 void http_server_accept(struct http_server *s, struct loop *l, int fd,
                         const struct http_listener *listener, const char *client);
 

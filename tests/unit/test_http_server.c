@@ -588,7 +588,7 @@ static void test_skips(void)
 
 static void prepare(void)
 {
-    struct http_server_options options = {handle, on_ended, NULL};
+    struct http_server_options options = {.handle = handle, .ended = on_ended};
 
     sem_init(&held_sem, 0, 0);
     sem_init(&ended_sem, 0, 0);

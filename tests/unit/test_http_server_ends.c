@@ -396,7 +396,7 @@ static void test_stop(const struct http_server_options *options)
 
 int main(void)
 {
-    struct http_server_options options = {handle, on_ended, NULL};
+    struct http_server_options options = {.handle = handle, .ended = on_ended};
 
     sem_init(&held_sem, 0, 0);
     sem_init(&gone_sem, 0, 0);

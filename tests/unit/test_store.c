@@ -129,6 +129,8 @@ static void keep_part(struct store *s, unsigned n, size_t size, size_t part, siz
     p.record.state_len = sha_save(&sha, p.record.state);
     CHECK_INT(ingest_open(&in, s, &p.digest, size, true, &err), 0);
     CHECK_INT(ingest_write(&in, bytes, part + more, 0, &err), 0);
+    /* Noted while it is written, as downloads do: the sweep of the start may come in between. */
+    CHECK_INT(change(s, part_put, &p, &err), 0);
     CHECK_INT(ingest_keep(&in, &p.record, &err), 0);
     CHECK_INT(change(s, part_put, &p, &err), 0);
     ingest_drop(&in);
