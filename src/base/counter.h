@@ -73,6 +73,8 @@
     X(verified_bytes, "bytes that verify read")                                                    \
     X(verified_bad, "blobs that verify found bad")                                                 \
     X(upstream_shut, "questions that an endpoint was not asked because it only fails")             \
+    X(helper_runs, "credential helper programs started")                                           \
+    X(credential_failures, "times that a credential could not be read or had")                     \
     X(upstream_late, "requests that waited for upstream in vain")                                  \
     X(upstream_spared, "tags answered as they were because the rate limit of upstream runs low")   \
     X(hub_ratelimit_limit, "Docker Hub's limit as last said")                                      \

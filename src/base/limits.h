@@ -28,6 +28,10 @@
     X(client_progress, 300000, "a client that takes or sends no byte of a body")                   \
     X(bad_digest, 60000, "an (upstream, digest) that was wrong is refused")                        \
     X(negative, 10000, "an upstream's 404 for a tag is remembered")                                \
+    X(helper, 10000, "a credential helper program")                                                \
+    X(credential_fresh, 1800000, "what such a program or Docker's config.json said is used")       \
+    X(credential_file, 10000, "between two looks whether a password file changed")                 \
+    X(credential_retry, 5000, "between two tries to get a credential that failed or was refused")  \
     X(upload_idle, 86400000, "an upload session that nobody goes on with")                         \
     X(evict_young, 300000, "a blob that came so recently does not give way to others")             \
     X(retain_grace, 86400000, "a pushed blob that no manifest refers to")                          \

@@ -25,7 +25,11 @@ struct config_credential {
     size_t n_repositories;
     char *user;
     char *password;
+    char *password_file; /* `password` is what it held */
     char *identity_token;
+    char *docker_config;
+    char *helper;
+    char *server;
 };
 
 struct config_upstream {

@@ -2,6 +2,7 @@
 #include "cli/config_parts.h"
 
 #include "base/file.h"
+#include "oci/docker_auth.h"
 #include "oci/pattern.h"
 
 #include <errno.h>
@@ -45,6 +46,10 @@ static void fini_credential(struct config_credential *k)
     free(k->user);
     free(k->password);
     free(k->identity_token);
+    free(k->password_file);
+    free(k->docker_config);
+    free(k->helper);
+    free(k->server);
 }
 
 static void clear_credentials(struct config_upstream *u)
@@ -136,10 +141,6 @@ static int read_endpoints(const struct config_node *n, void *at)
 
 /* --- credentials --------------------------------------------------------------------------- */
 
-struct credentials {
-    struct config_credential kept;
-    char *password_file;
-};
 
 static int read_repository(const struct config_node *n, void *at)
 {
@@ -176,11 +177,14 @@ static int read_string(const struct config_node *n, void *at)
 }
 
 static const struct config_field CREDENTIAL_FIELDS[] = {
-    {"repositories", read_repositories, offsetof(struct credentials, kept)},
-    {"user", read_string, offsetof(struct credentials, kept.user)},
-    {"password", read_string, offsetof(struct credentials, kept.password)},
-    {"password_file", read_string, offsetof(struct credentials, password_file)},
-    {"identity_token", read_string, offsetof(struct credentials, kept.identity_token)},
+    {"repositories", read_repositories, 0},
+    {"user", read_string, offsetof(struct config_credential, user)},
+    {"password", read_string, offsetof(struct config_credential, password)},
+    {"password_file", read_string, offsetof(struct config_credential, password_file)},
+    {"identity_token", read_string, offsetof(struct config_credential, identity_token)},
+    {"docker_config", read_string, offsetof(struct config_credential, docker_config)},
+    {"helper", read_string, offsetof(struct config_credential, helper)},
+    {"server", read_string, offsetof(struct config_credential, server)},
 };
 
 /* The password of a file: all of it, less the line end behind it. */
@@ -214,33 +218,39 @@ static int read_password_file(const struct config_node *up, const char *path, ch
     return 0;
 }
 
-/* What goes together: user with one of password and password_file, or identity_token alone. */
-static int check_credential(const struct config_node *n, struct credentials *c)
+/* What goes together: user with one of password and password_file, or one of the others alone. */
+static int check_credential(const struct config_node *n, struct config_credential *k)
 {
-    struct config_credential *k = &c->kept;
-    bool has_password = k->password != NULL || c->password_file != NULL;
+    int passwords = (k->password != NULL) + (k->password_file != NULL);
+    int others = (k->identity_token != NULL) + (k->docker_config != NULL) + (k->helper != NULL);
+    bool asks = k->docker_config != NULL || k->helper != NULL;
 
-    if ((k->identity_token != NULL && (k->user != NULL || has_password)) ||
-        (k->identity_token == NULL && (k->user == NULL || !has_password)) ||
-        (k->password != NULL && c->password_file != NULL)) {
+    if (passwords + others != 1 || (k->user != NULL) != (passwords == 1) ||
+        (k->server != NULL && !asks)) {
         return config_fail(n, "must have \"user\" with \"password\" or \"password_file\", or "
-                              "\"identity_token\" alone");
+                              "\"identity_token\" alone, or \"docker_config\" or \"helper\", "
+                              "these with or without \"server\"");
     }
     if (k->user != NULL && strchr(k->user, ':') != NULL) {
         struct config_node user = config_member(n, "user", NULL);
 
         return config_fail(&user, "must have no colon; the password is a key of its own");
     }
-    return c->password_file == NULL ? 0 : read_password_file(n, c->password_file, &k->password);
+    if (k->helper != NULL && !docker_helper_valid(slice_str(k->helper))) {
+        struct config_node helper = config_member(n, "helper", NULL);
+
+        return config_fail(&helper, "must be what stands behind \"docker-credential-\", such as "
+                                    "\"ecr-login\"");
+    }
+    return k->password_file == NULL ? 0 : read_password_file(n, k->password_file, &k->password);
 }
 
 static int read_credential(const struct config_node *n, void *at)
 {
     static const struct config_fields fields = {
-        CREDENTIAL_FIELDS, ARRAY_LEN(CREDENTIAL_FIELDS),
-        "Docker's config.json and its helpers are not read by this version"};
+        CREDENTIAL_FIELDS, ARRAY_LEN(CREDENTIAL_FIELDS), NULL};
     struct config_upstream *u = at;
-    struct credentials c = {0};
+    struct config_credential c = {0};
     int result;
 
     if (u->n_credentials > 0 && u->credentials[u->n_credentials - 1].n_repositories == 0) {
@@ -251,13 +261,12 @@ static int read_credential(const struct config_node *n, void *at)
     if (result == 0) {
         result = check_credential(n, &c);
     }
-    free(c.password_file);
     if (result < 0) {
-        fini_credential(&c.kept);
+        fini_credential(&c);
         return -1;
     }
     u->credentials = xrealloc(u->credentials, (u->n_credentials + 1) * sizeof(*u->credentials));
-    u->credentials[u->n_credentials++] = c.kept;
+    u->credentials[u->n_credentials++] = c;
     return 0;
 }
 

@@ -30,7 +30,11 @@ static struct credential_options *credential_list(const struct config_upstream *
             .n_repositories = k->n_repositories,
             .user = k->user,
             .password = k->password,
+            .password_file = k->password_file,
             .identity_token = k->identity_token,
+            .docker_config = k->docker_config,
+            .helper = k->helper,
+            .server = k->server,
         };
     }
     return list;

@@ -24,7 +24,10 @@ struct fetch {
     struct task wake; /* the call's waker: for the op until READY, for the user after */
     struct task *user;
     struct upstream *upstream;
-    const struct credential *credential; /* for this repository; NULL: none */
+    struct credential *credential; /* for this repository; NULL: none */
+    struct secret *secret;         /* what it is */
+    bool renewed;                  /* it was refused once, and looked for again: */
+    struct err denied;             /* what to say where there is no other */
     struct fetch_question question;
     char *repo;
     char *reference;
@@ -49,6 +52,7 @@ struct fetch {
     struct fetch_answer answer;
 };
 
+STEP(secret);
 STEP(endpoint);
 STEP(auth);
 STEP(token);
@@ -119,7 +123,7 @@ struct fetch *fetch_new(const struct fetch_question *q, struct loop *l, struct t
     waiter_init(&f->waiter, on_token);
     buf_init(&f->url, HTTP_URL_MAX);
     order_endpoints(f, loop_now(l));
-    op_start(&f->op, l, &S_endpoint, &S_failed, fetch_ended);
+    op_start(&f->op, l, f->credential == NULL ? &S_endpoint : &S_secret, &S_failed, fetch_ended);
     return f;
 }
 
@@ -132,6 +136,7 @@ void fetch_free(struct fetch *f)
     task_cancel(&f->wake);
     bell_leave(&f->waiter);
     token_unref(f->token);
+    secret_unref(f->secret);
     http_call_free(f->call);
     buf_free(&f->url);
     free(f->repo);
@@ -258,6 +263,44 @@ static struct endpoint *next_endpoint(struct fetch *f)
     return NULL;
 }
 
+/* What we are signed in with, before anything is asked; and again where it was refused. */
+static const struct step *step_secret(struct op *op)
+{
+    struct fetch *f = fetch_of(op);
+    struct secret *secret = NULL;
+
+    switch (credential_poll(f->credential, op->loop, &f->waiter, &secret, &op->err)) {
+    case CREDENTIAL_NOT_YET:
+        return STEP_WAIT;
+    case CREDENTIAL_FAILED:
+        return &S_failed;
+    case CREDENTIAL_READY:
+        break;
+    }
+    if (f->renewed && secret == f->secret) {
+        secret_unref(secret);
+        op->err = f->denied;
+        return &S_next;
+    }
+    secret_unref(f->secret);
+    f->secret = secret;
+    return f->renewed ? &S_auth : &S_endpoint;
+}
+
+/* The registry did not take what it was sent, as op.err says: once, a newer secret is looked for. */
+static const struct step *denied(struct fetch *f)
+{
+    if (f->secret == NULL || f->renewed || !credential_refused(f->credential, f->secret, clock_mono_ms())) {
+        return &S_next;
+    }
+    f->renewed = true;
+    f->denied = f->op.err;
+    f->op.err = (struct err){0};
+    f->probing = false;
+    make_url(f);
+    return &S_secret;
+}
+
 static const struct step *step_endpoint(struct op *op)
 {
     struct fetch *f = fetch_of(op);
@@ -292,7 +335,7 @@ static const struct step *want_token(struct fetch *f)
 {
     struct rules rules = upstream_rules(f->upstream, f->endpoint);
     struct token_question q = {
-        .upstream = f->upstream, .endpoint = f->endpoint, .credential = f->credential};
+        .upstream = f->upstream, .endpoint = f->endpoint, .credential = f->credential, .secret = f->secret};
     const char *why = NULL;
     struct http_url base;
     struct http_url realm;
@@ -346,7 +389,7 @@ static const struct step *step_token(struct op *op)
         break;
     }
     op->err = *token_error(f->token);
-    return &S_next;
+    return op->err.code == ERR_UPSTREAM_REFUSED ? denied(f) : &S_next;
 }
 
 /* --- the request --------------------------------------------------------------------------- */
@@ -368,7 +411,7 @@ static void count_request(const struct fetch *f)
 
 static bool has_password(const struct fetch *f)
 {
-    return f->credential != NULL && f->credential->password != NULL;
+    return f->secret != NULL && f->secret->password != NULL;
 }
 
 /* Our credential goes to the endpoint's own origin and to nobody else. */
@@ -383,7 +426,7 @@ static void add_authorization(const struct fetch *f, struct buf *head)
         buf_str(head, "\r\n");
     } else if (f->challenge.scheme == CHALLENGE_BASIC && has_password(f)) {
         buf_str(head, "Authorization: ");
-        credential_basic(f->credential, head);
+        secret_basic(f->secret, head);
         buf_str(head, "\r\n");
     }
 }
@@ -577,7 +620,7 @@ static const struct step *not_authorized(struct fetch *f)
     err_set(&f->op.err, ERR_UPSTREAM_REFUSED, "%s refuses %s (401)%s", f->upstream->name, f->repo,
             f->credential != NULL ? ""
                                   : ": it wants a credential, and none is configured for that");
-    return &S_next;
+    return denied(f);
 }
 
 /* 401 from the registry itself: its challenge is learnt, and the question asked once more. The
@@ -725,7 +768,8 @@ static const struct step *judge(struct fetch *f, const struct http_head *h)
         return challenged(f, h);
     }
     refused(f, h);
-    return &S_next;
+    /* Some say 403 of a password that expired. */
+    return h->status == 403 && at_home(f) ? denied(f) : &S_next;
 }
 
 static const struct step *step_head(struct op *op)

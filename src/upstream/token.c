@@ -43,7 +43,7 @@ struct token {
     struct op op;
     struct upstream *upstream;
     struct endpoint *endpoint;
-    const struct credential *credential;
+    struct secret *secret; /* NULL: none */
     char *realm;
     bool public_only;
     char *service;
@@ -80,6 +80,7 @@ static void token_free(struct token *t)
     }
     free(t->text);
     free(t->key);
+    secret_unref(t->secret);
     free(t->realm);
     free(t->service);
     free(t->scope);
@@ -145,8 +146,8 @@ static char *make_key(const struct token_question *q)
 {
     uint64_t id = q->credential == NULL ? 0 : q->credential->id;
 
-    return xasprintf("%s %s %llx %s\n%s", upstream_name(q->upstream), q->realm,
-                     (unsigned long long)id, q->service, q->scope);
+    return xasprintf("%s %s %llx.%x %s\n%s", upstream_name(q->upstream), q->realm,
+                     (unsigned long long)id, q->secret == NULL ? 0 : q->secret->serial, q->service, q->scope);
 }
 
 static void token_ended(struct op *op)
@@ -180,7 +181,10 @@ static struct token *token_new(struct token_table *table, const struct token_que
     t->key = key;
     t->upstream = q->upstream;
     t->endpoint = q->endpoint;
-    t->credential = q->credential;
+    t->secret = q->secret;
+    if (t->secret != NULL) {
+        secret_ref(t->secret);
+    }
     t->realm = xstrdup(q->realm);
     t->public_only = q->public_only;
     t->service = xstrdup(q->service);
@@ -286,7 +290,7 @@ static bool send_whole(struct token *t, enum http_method method, struct buf *hea
 /* GET realm?service=…&scope=…, with Basic where there is a password. */
 static bool send_get(struct token *t, const struct http_url *url)
 {
-    const struct credential *k = t->credential;
+    const struct secret *k = t->secret;
     struct slice rest = slice_str(t->scope);
     struct slice scope;
     struct buf head;
@@ -315,7 +319,7 @@ static bool send_get(struct token *t, const struct http_url *url)
             " HTTP/1.1\r\nUser-Agent: larder/" LARDER_VERSION "\r\nAccept: application/json\r\n");
     if (k != NULL && k->password != NULL) {
         buf_str(&head, "Authorization: ");
-        credential_basic(k, &head);
+        secret_basic(k, &head);
         buf_str(&head, "\r\n");
     }
     return send_whole(t, HTTP_GET, &head, &none);
@@ -339,7 +343,7 @@ static bool send_post(struct token *t, const struct http_url *url)
     buf_str(&form, "&scope=");
     buf_percent(&form, slice_str(t->scope));
     buf_str(&form, "&refresh_token=");
-    buf_percent(&form, slice_str(t->credential->identity_token));
+    buf_percent(&form, slice_str(t->secret->identity_token));
     return send_whole(t, HTTP_POST, &head, &form);
 }
 
@@ -347,7 +351,7 @@ static const struct step *step_send(struct op *op)
 {
     struct token *t = token_of(op);
     struct http_route route = {.trust = t->upstream->trust, .public_only = t->public_only};
-    bool is_identity = t->credential != NULL && t->credential->identity_token != NULL;
+    bool is_identity = t->secret != NULL && t->secret->identity_token != NULL;
     struct http_url url;
     const char *why;
     bool sent;
@@ -382,7 +386,7 @@ static const struct step *token_refused(struct token *t, const struct http_head 
                 name);
     } else {
         err_set(&err, ERR_UPSTREAM_REFUSED, "%s: token server answers %d%s", name, h->status,
-                t->credential != NULL ? "; check the credentials configured for it" : "");
+                t->secret != NULL ? "; check the credentials configured for it" : "");
     }
     return op_fail_with(&t->op, &err);
 }

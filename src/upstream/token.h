@@ -27,6 +27,7 @@ struct token_question {
     struct upstream *upstream;
     struct endpoint *endpoint;
     const struct credential *credential; /* the upstream's; NULL: none */
+    struct secret *secret;               /* of that credential */
     const char *realm;                   /* absolute URL; the rules allow it */
     bool public_only;
     const char *service;

@@ -12,6 +12,7 @@
 #define SHORT_LEFT 5 /* where nothing is said of the whole */
 #define SHORT_LOOK_MS (10 * 60 * 1000)
 #define SHORT_MIN_MS 60000
+#define SECRET_THREADS 2
 #define LATE_MS 10000
 
 static const char **copy_list(const char *const *list, size_t n)
@@ -63,7 +64,10 @@ static int upstream_init(struct upstream *u, const struct upstream_options *o, s
     u->credentials = xcalloc(o->n_credentials, sizeof(*u->credentials));
     u->n_credentials = o->n_credentials;
     for (size_t i = 0; i < o->n_credentials; i++) {
-        credential_init(&u->credentials[i], o->name, &o->credentials[i]);
+        if (u->all->secrets == NULL && credential_is_read(&o->credentials[i])) {
+            u->all->secrets = pool_new("secrets", SECRET_THREADS);
+        }
+        credential_init(&u->credentials[i], o->name, &o->credentials[i], u->all->secrets);
     }
     u->trusted_realms = copy_list(o->trusted_realms, o->n_trusted_realms);
     u->n_trusted_realms = o->n_trusted_realms;
@@ -127,6 +131,7 @@ void upstreams_free(struct upstreams *all)
     if (all == NULL) {
         return;
     }
+    pool_free(all->secrets);
     token_table_free(all->tokens);
     for (size_t i = 0; i < all->n; i++) {
         upstream_fini(&all->list[i]);
@@ -223,7 +228,7 @@ const char *upstream_name(const struct upstream *u)
     return u->name;
 }
 
-const struct credential *upstream_credential_for(const struct upstream *u, const char *repo)
+struct credential *upstream_credential_for(const struct upstream *u, const char *repo)
 {
     return credential_choose(u->credentials, u->n_credentials, repo);
 }

@@ -33,6 +33,7 @@ struct upstreams {
     struct http_client *client;
     struct proxyenv proxyenv;
     struct token_table *tokens;
+    struct pool *secrets; /* reads credentials; NULL: all are constant */
     atomic_uint held;
 };
 
@@ -48,6 +49,6 @@ void upstream_rate_exceeded(struct upstream *u, unsigned seconds, uint64_t now_m
 void upstream_answered(struct upstream *u);
 
 /* The credential for a repository; NULL: none. */
-const struct credential *upstream_credential_for(const struct upstream *u, const char *repo);
+struct credential *upstream_credential_for(const struct upstream *u, const char *repo);
 
 #endif

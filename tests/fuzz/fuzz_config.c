@@ -37,7 +37,8 @@ static void check_config(const struct config *c)
             const struct config_credential *cred = &u->credentials[k];
 
             assert((cred->user != NULL) == (cred->password != NULL));
-            assert((cred->user == NULL) == (cred->identity_token != NULL));
+            assert((cred->user == NULL) == (cred->identity_token != NULL ||
+                                            cred->docker_config != NULL || cred->helper != NULL));
             assert(k + 1 == u->n_credentials || cred->n_repositories > 0);
         }
         defaults += u->is_default;

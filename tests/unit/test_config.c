@@ -420,9 +420,10 @@ static const struct wrong wrong_upstreams[] = {
     {CRED("\"user\": \"u:v\", \"password\": \"p\""), "upstreams.ghcr.io.credentials.user",
      "no colon"},
     {CRED("\"user\": 1, \"password\": \"p\""), "upstreams.ghcr.io.credentials.user", "in quotes"},
-    {CRED("\"helper\": \"x\""), "upstreams.ghcr.io.credentials.helper",
-     "config.json and its helpers are not read by this version; known are repositories, user, "
-     "password"},
+    {CRED("\"helper\": \"../x\""), "upstreams.ghcr.io.credentials.helper", "ecr-login"},
+    {CRED("\"helper\": \"x\", \"user\": \"u\""), "upstreams.ghcr.io.credentials", "\"helper\""},
+    {CRED("\"identity_token\": \"t\", \"server\": \"s\""), "upstreams.ghcr.io.credentials",
+     "\"server\""},
     {CRED("\"user\": \"u\", \"password_file\": \"/nonexistent/f\""),
      "upstreams.ghcr.io.credentials.password_file", "No such file"},
     {CRED("\"user\": \"u\", \"password_file\": \"/\""),

@@ -14,7 +14,7 @@ static void make(size_t i, const char *user, const char *token, const char *cons
                                    .repositories = repositories,
                                    .n_repositories = n};
 
-    credential_init(&list[i], "reg.example", &o);
+    credential_init(&list[i], "reg.example", &o, NULL);
 }
 
 static void test_choice(void)
