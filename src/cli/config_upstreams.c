@@ -141,7 +141,6 @@ static int read_endpoints(const struct config_node *n, void *at)
 
 /* --- credentials --------------------------------------------------------------------------- */
 
-
 static int read_repository(const struct config_node *n, void *at)
 {
     struct config_credential *k = at;
@@ -247,8 +246,8 @@ static int check_credential(const struct config_node *n, struct config_credentia
 
 static int read_credential(const struct config_node *n, void *at)
 {
-    static const struct config_fields fields = {
-        CREDENTIAL_FIELDS, ARRAY_LEN(CREDENTIAL_FIELDS), NULL};
+    static const struct config_fields fields = {CREDENTIAL_FIELDS, ARRAY_LEN(CREDENTIAL_FIELDS),
+                                                NULL};
     struct config_upstream *u = at;
     struct config_credential c = {0};
     int result;

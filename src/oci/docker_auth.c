@@ -148,8 +148,8 @@ int docker_config_parse(struct slice text, const char *server, struct docker_aut
     found = take_config(root, server, &a);
     json_decref(root);
     if (!found) {
-        return err_set(err, ERR_CONFIG, "it has no credential for %.200s; \"docker login\" adds one",
-                       server);
+        return err_set(err, ERR_CONFIG,
+                       "it has no credential for %.200s; \"docker login\" adds one", server);
     }
     *ret = a;
     return 0;

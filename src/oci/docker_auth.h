@@ -1,7 +1,7 @@
 /*
  * oci/docker_auth.h - Docker's config.json, and what a credential helper answers. Pure.
  *
- * https://docs.docker.com/reference/cli/docker/login/ and the protocol of docker-credential-helpers.
+ * https://docs.docker.com/reference/cli/docker/login/ and the README of docker-credential-helpers.
  */
 #ifndef OCI_DOCKER_AUTH_H
 #define OCI_DOCKER_AUTH_H
@@ -31,8 +31,8 @@ const char *docker_server(const char *name);
 /* Whether this may be a helper's name: what stands behind "docker-credential-". */
 bool docker_helper_valid(struct slice name);
 
-/* What the file says for this server ("ghcr.io", or a URL): its own helper in credHelpers, else what
- * stands in auths, else the credsStore. -1 with ERR_CONFIG, without any of the text. */
+/* What the file says for this server ("ghcr.io", or a URL): its own helper in credHelpers, else
+ * what stands in auths, else the credsStore. -1 with ERR_CONFIG, without any of the text. */
 int docker_config_parse(struct slice text, const char *server, struct docker_auth *ret,
                         struct err *err) MUST_CHECK;
 

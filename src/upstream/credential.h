@@ -2,9 +2,9 @@
  * upstream/credential.h - what an upstream is signed in with, by repository.
  *
  * An upstream has a list; the first credential whose patterns hold the repository is the one, and a
- * repository that none holds is read without. Where a file or a program has the secret it is read in
- * a pool: at the first question, again after a while behind those who use what is known, and at once
- * where upstream does not take it. Lock: held for a lookup.
+ * repository that none holds is read without. Where a file or a program has the secret it is read
+ * in a pool: at the first question, again after a while behind those who use what is known, and at
+ * once where upstream does not take it. Lock: held for a lookup.
  */
 #ifndef UPSTREAM_CREDENTIAL_H
 #define UPSTREAM_CREDENTIAL_H

@@ -173,25 +173,6 @@ ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err)
 
 /* --- endpoint, URL, credential ------------------------------------------------------------- */
 
-/* How much an error says about the question as a whole. */
-static int weight(enum err_code code)
-{
-    switch (code) {
-    case ERR_NONE:
-        return 0;
-    case ERR_MANIFEST_UNKNOWN:
-    case ERR_BLOB_UNKNOWN:
-    case ERR_NAME_UNKNOWN:
-        return 1;
-    case ERR_UPSTREAM_REFUSED:
-    case ERR_UNSUPPORTED:
-    case ERR_RANGE:
-        return 2;
-    default:
-        return 3;
-    }
-}
-
 /* The registry's own URL for the question, at the endpoint. */
 static void make_url(struct fetch *f)
 {
@@ -238,7 +219,7 @@ static bool at_home(const struct fetch *f)
 
 static void note_error(struct fetch *f, const struct err *err)
 {
-    if (weight(err->code) >= weight(f->err.code)) {
+    if (rules_weight(err->code) >= rules_weight(f->err.code)) {
         f->err = *err;
     }
 }
@@ -290,7 +271,8 @@ static const struct step *step_secret(struct op *op)
 /* The registry did not take what it was sent, as op.err says: once, a newer secret is looked for. */
 static const struct step *denied(struct fetch *f)
 {
-    if (f->secret == NULL || f->renewed || !credential_refused(f->credential, f->secret, clock_mono_ms())) {
+    if (f->secret == NULL || f->renewed ||
+        !credential_refused(f->credential, f->secret, clock_mono_ms())) {
         return &S_next;
     }
     f->renewed = true;
@@ -334,8 +316,10 @@ static void write_scope(const struct fetch *f, struct buf *out)
 static const struct step *want_token(struct fetch *f)
 {
     struct rules rules = upstream_rules(f->upstream, f->endpoint);
-    struct token_question q = {
-        .upstream = f->upstream, .endpoint = f->endpoint, .credential = f->credential, .secret = f->secret};
+    struct token_question q = {.upstream = f->upstream,
+                               .endpoint = f->endpoint,
+                               .credential = f->credential,
+                               .secret = f->secret};
     const char *why = NULL;
     struct http_url base;
     struct http_url realm;
@@ -695,32 +679,14 @@ static enum err_code code_of(const struct fetch *f, int status)
     }
 }
 
-static const char *words_of(enum err_code code)
-{
-    switch (code) {
-    case ERR_MANIFEST_UNKNOWN:
-    case ERR_BLOB_UNKNOWN:
-    case ERR_NAME_UNKNOWN:
-        return "has no";
-    case ERR_UPSTREAM_REFUSED:
-        return "refuses";
-    case ERR_TOO_MANY:
-        return "allows no more requests now, for";
-    case ERR_RANGE:
-        return "has no such range of";
-    default:
-        return "cannot answer for";
-    }
-}
-
 static void refused(struct fetch *f, const struct http_head *h)
 {
     const char *name = f->upstream->name;
     enum err_code code = code_of(f, h->status);
 
     if (at_home(f)) {
-        err_set(&f->op.err, code, "%s %s %s %s (%d)", name, words_of(code), f->repo, f->reference,
-                h->status);
+        err_set(&f->op.err, code, "%s %s %s %s (%d)", name, rules_words(code), f->repo,
+                f->reference, h->status);
     } else {
         /* Storage that does not take what the registry signed. */
         code = h->status == 400 ? ERR_UPSTREAM_REFUSED : code;
@@ -807,7 +773,7 @@ static const struct step *step_next(struct op *op)
     op->err = (struct err){0};
     http_call_free(f->call);
     f->call = NULL;
-    if (weight(err.code) == 3) {
+    if (rules_weight(err.code) == 3) {
         count(upstream_errors);
         if (err.code != ERR_TOO_MANY && at_home(f)) {
             endpoint_failed(f->endpoint, loop_now(op->loop));

@@ -171,8 +171,8 @@ int helper_get(const char *name, const char *server, struct docker_auth *ret, st
         kill(-h.pid, SIGKILL); /* itself where it is late, and what it left behind */
         while (waitpid(h.pid, &status, 0) < 0 && errno == EINTR) {
         }
-        result = why != NULL ? fail(name, server, why, err)
-                             : judge(&h, name, server, status, ret, err);
+        result =
+            why != NULL ? fail(name, server, why, err) : judge(&h, name, server, status, ret, err);
     }
     close_fd(&h.in);
     close_fd(&h.out);

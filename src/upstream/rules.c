@@ -154,3 +154,39 @@ void rules_scope(const char *challenge_scope, const char *repo, bool own, struct
         buf_printf(out, "repository:%s:pull", repo);
     }
 }
+
+int rules_weight(enum err_code code)
+{
+    switch (code) {
+    case ERR_NONE:
+        return 0;
+    case ERR_MANIFEST_UNKNOWN:
+    case ERR_BLOB_UNKNOWN:
+    case ERR_NAME_UNKNOWN:
+        return 1;
+    case ERR_UPSTREAM_REFUSED:
+    case ERR_UNSUPPORTED:
+    case ERR_RANGE:
+        return 2;
+    default:
+        return 3;
+    }
+}
+
+const char *rules_words(enum err_code code)
+{
+    switch (code) {
+    case ERR_MANIFEST_UNKNOWN:
+    case ERR_BLOB_UNKNOWN:
+    case ERR_NAME_UNKNOWN:
+        return "has no";
+    case ERR_UPSTREAM_REFUSED:
+        return "refuses";
+    case ERR_TOO_MANY:
+        return "allows no more requests now, for";
+    case ERR_RANGE:
+        return "has no such range of";
+    default:
+        return "cannot answer for";
+    }
+}

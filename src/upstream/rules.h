@@ -47,4 +47,11 @@ struct slice rules_link_next(struct slice value);
  * very repository. */
 void rules_scope(const char *challenge_scope, const char *repo, bool own, struct buf *out);
 
+/* How much an error of one endpoint says about the question as a whole; 3: nothing, as it is the
+ * endpoint's own trouble. 0: there is none. */
+int rules_weight(enum err_code code);
+
+/* "has no", "refuses": between the name of an upstream and what it was asked for. */
+const char *rules_words(enum err_code code);
+
 #endif

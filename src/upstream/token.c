@@ -147,7 +147,8 @@ static char *make_key(const struct token_question *q)
     uint64_t id = q->credential == NULL ? 0 : q->credential->id;
 
     return xasprintf("%s %s %llx.%x %s\n%s", upstream_name(q->upstream), q->realm,
-                     (unsigned long long)id, q->secret == NULL ? 0 : q->secret->serial, q->service, q->scope);
+                     (unsigned long long)id, q->secret == NULL ? 0 : q->secret->serial, q->service,
+                     q->scope);
 }
 
 static void token_ended(struct op *op)
