@@ -340,7 +340,7 @@ static enum credential_state state_of(struct credential *c, struct secret **ret,
     }
     if (c->known == NULL) {
         *err = (struct err){0};
-        err_set(err, ERR_UPSTREAM_DOWN,
+        err_set(err, ERR_UPSTREAM_SHUT,
                 "%s: the credential configured for it cannot be had; the log says why",
                 c->upstream);
         return CREDENTIAL_FAILED;

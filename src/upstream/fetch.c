@@ -268,7 +268,7 @@ static const struct step *step_secret(struct op *op)
     return f->renewed ? &S_auth : &S_endpoint;
 }
 
-/* The registry did not take what it was sent, as op.err says: once, a newer secret is looked for. */
+/* The registry did not take what it was sent, as op.err says: a newer one is looked for, once. */
 static const struct step *denied(struct fetch *f)
 {
     if (f->secret == NULL || f->renewed ||
