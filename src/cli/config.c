@@ -360,6 +360,23 @@ char *config_fixed(const struct config *now, const struct config *fresh)
     return buf_take(&out);
 }
 
+void config_keep_fixed(struct config *fresh, struct config *now)
+{
+    config_clear_listeners(fresh);
+    free(fresh->listeners);
+    fresh->listeners = now->listeners;
+    fresh->n_listeners = now->n_listeners;
+    now->listeners = NULL;
+    now->n_listeners = 0;
+    free(fresh->data);
+    fresh->data = xstrdup(now->data);
+    fresh->workers = now->workers;
+    fresh->connections = now->connections;
+    fresh->per_address = now->per_address;
+    fresh->limits = now->limits;
+    fresh->cache.offline = now->cache.offline;
+}
+
 /* --- routes -------------------------------------------------------------------------------- */
 
 /* The table and its two arrays in one piece, so that free() frees all. */

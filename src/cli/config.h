@@ -129,6 +129,8 @@ void config_free(struct config *c);
 /* The keys that differ and that a program which runs cannot take over, as text: "listen, workers",
  * or "". The caller frees it. */
 char *config_fixed(const struct config *now, const struct config *fresh);
+/* Gives it those of `now`, which has no listeners after that. */
+void config_keep_fixed(struct config *fresh, struct config *now);
 /* Whether both are listened on alike: addresses, roles, what is allowed there. */
 bool config_same_listeners(const struct config *a, const struct config *b);
 

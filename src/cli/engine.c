@@ -383,18 +383,16 @@ void engine_renew_keys(struct engine *s, bool force)
 
 /* --- another configuration ----------------------------------------------------------------- */
 
-/* What is made once keeps its values, and the operator learns that they wait for the next start. */
-static void keep_fixed(const struct engine *s, struct config *fresh)
+/* What is made once keeps its values, and the operator learns that they wait for the next start.
+ * The new configuration says what is so, not what was asked for: the next is compared with it. */
+static void keep_fixed(struct config *now, struct config *fresh)
 {
-    const struct config *now = s->current->config;
     _cleanup_free_ char *names = config_fixed(now, fresh);
 
     if (names[0] != '\0') {
         log_event(LOG_WARN, "config.restart", "changed, and waits for the next start: %s", names);
     }
-    fresh->cache.offline = now->cache.offline;
-    free(fresh->data);
-    fresh->data = xstrdup(now->data);
+    config_keep_fixed(fresh, now);
 }
 
 /* From their next request on all loops answer by the current snapshot. */
@@ -420,11 +418,11 @@ int engine_renew(struct engine *s, struct config *config, struct err *err)
                        "\"listen\" changed, and with \"access\" it can only do so "
                        "at the next start");
     }
-    keep_fixed(s, config);
     if (snapshot_fill(fresh, &g, err) < 0) {
         snapshot_free(fresh);
         return -1;
     }
+    keep_fixed(s->current->config, config);
     list_append(&s->retired, &s->current->node);
     s->current = fresh;
     s->store_is_renewed = false;

@@ -128,6 +128,8 @@ def test_what_has_to_wait_is_named(registry, larder):
           listen=[{"address": "127.0.0.1:0", "push": True}])
     said = hang_up(lar, "config.restart")
     assert said.endswith(": listen, workers, limits, offline"), said
+    # As long as it is so, and not only the first time.
+    assert hang_up(lar, "config.restart").endswith(": listen, workers, limits, offline")
     assert lar.get(path).body == b"abc"
 
 

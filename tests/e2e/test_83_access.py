@@ -232,6 +232,10 @@ def test_rules_do_not_come_with_listeners_that_are_not_there(larder, registry, u
     would seem to close what stays open."""
     lar = larder(config={"listen": ["127.0.0.1:0"], "hosted": HOSTED},
                  upstreams={"docker.io": registry.url})
+    write(lar, **{**config(users), "auth": {"htpasswd": str(users)}, "access": []})
+    del lar.config["access"]
+    write(lar)
+    hang_up(lar)  # these listeners wait for the next start; rules that follow do so too
     write(lar, **config(users))
     assert "\"listen\" changed" in hang_up(lar, "config.kept")
     assert lar.send("POST", uploads("stage/app")).status == 202
