@@ -107,8 +107,9 @@ static bool await(const struct helper *h, int fd)
 static const char *converse(struct helper *h, const char *server)
 {
     char piece[4096];
-    ssize_t n = write(h->in, server, strlen(server)); /* fits into a pipe; it may not want it */
+    ssize_t n;
 
+    ignore_result(write(h->in, server, strlen(server)) < 0); /* fits; it may not want it */
     close_fd(&h->in);
     do {
         if (!await(h, h->out)) {
