@@ -63,7 +63,7 @@ def test_connection_is_kept(secure, authority, larder):
 def refused(lar, registry, reason):
     reply = lar.get(blob(registry))
     assert (reply.status, reply.code()) == (502, "UNAVAILABLE")
-    assert reason in lar.events, lar.events
+    lar.wait(lambda: reason in lar.events, reason)
     assert registry.requests == []
     assert lar.kept() == set()
 
@@ -99,7 +99,7 @@ def test_plain_registry_behind_https(registry, larder):
     lar = start(larder, registry, url=registry.url.replace("http:", "https:"),
                 limits={"tls": "300ms"})
     assert lar.get(blob(registry)).status in (502, 504)
-    assert "TLS handshake" in lar.events
+    lar.wait(lambda: "TLS handshake" in lar.events, "a line in the log")
 
 
 def test_ca_file_that_is_none(registry, larder, tmp_path):
@@ -108,7 +108,7 @@ def test_ca_file_that_is_none(registry, larder, tmp_path):
         "endpoints": [registry.url], "ca_file": str(tmp_path / "bad.pem")}}})
     with pytest.raises(AssertionError):
         lar.start()
-    assert "bad.pem" in lar.events
+    lar.wait(lambda: "bad.pem" in lar.events, "a line in the log")
     lar.process.wait(10)
     lar.process = None
 
@@ -120,7 +120,8 @@ def test_https_never_goes_on_as_http(secure, authority, larder, registry):
     lar = start(larder, first, authority)
     reply = lar.get(path)
     assert (reply.status, reply.code()) == (502, "UNAVAILABLE")
-    assert "https to http" in lar.events and registry.requests == []
+    lar.wait(lambda: "https to http" in lar.events, "a line in the log")
+    assert registry.requests == []
 
 
 def test_redirect_to_storage_over_tls(secure, authority, larder):
@@ -195,7 +196,7 @@ def test_proxy_that_refuses(secure, authority, larder):
     lar = start(larder, registry, authority, url="https://registry.example",
                 env={"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}", "NO_PROXY": ""})
     assert lar.get(blob(registry)).status == 502
-    assert "the proxy wants a user and password" in lar.events
+    lar.wait(lambda: "the proxy wants a user and password" in lar.events, "a line in the log")
     proxy.stop()
 
 

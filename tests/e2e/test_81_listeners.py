@@ -236,7 +236,7 @@ def test_renewed_while_it_runs(authority, registry, larder, tmp_path, by_signal)
     if by_signal:
         os.kill(lar.process.pid, signal.SIGHUP)
     lar.wait(lambda: serial(lar, context) != before, "another certificate")
-    assert "certificate and key read again" in lar.events
+    lar.wait(lambda: "certificate and key read again" in lar.events, "a line in the log")
     assert head + under_way.read() == BIG
     assert ask(kept, "/v2/").status == 200
 

@@ -43,7 +43,7 @@ def test_a_rate_limit_that_runs_low(registry, larder):
     assert pull(lar, "b") == b.body
     assert len(registry.requests) == asked
     assert lar.counter("upstream_spared") == 2
-    assert "upstream.short docker.io: " in lar.events
+    lar.wait(lambda: "upstream.short docker.io: " in lar.events, "a line in the log")
     left(registry, 50)
     assert pull(lar, "c") == c.body  # … and its answer tells that there is more again
     assert pull(lar, "a") == moved.body
