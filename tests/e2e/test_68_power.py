@@ -70,7 +70,7 @@ def check(lar, world, notes):
         assert reply.body == data, f"a pushed blob is lost: {reply}"
     for tag, body in notes.tags.items():
         reply = lar.get(f"/v2/{HOSTED}/manifests/{tag}")
-        assert reply.body == body, f"a pushed image is lost: {reply}"
+        assert reply.body in (body, *notes.tried.get(tag, ())), f"a pushed image is lost: {reply}"
     pull(lar, world, Notes(spoilt=True))
     after = Notes()
     pull(lar, world, after)
@@ -104,8 +104,7 @@ def test_power_cuts(world, tmp_path, preload, forgotten):
             worker.join(rng.choice((0.01, 0.05, 0.1, 0.2, 20)))
             lar.kill()
             worker.join(30)
-            notes.blobs |= mine.blobs
-            notes.tags.update(mine.tags)
+            notes.add(mine)
             shadow.cut(lar.data, rng if forgotten == "some" else None)
         boot(lar, tmp_path, {})
         check(lar, world, notes)
