@@ -3,8 +3,9 @@
 
     tests/bench/bench.py [--servers NAME,NAME] [ROW]...
 
-Rows are named warm1 warm16 manifest-tag manifest-digest cold crowd image slow-warm slow-growing
-index push-large push-stream push-small1 push-small16 pushed1 pushed16 import export evict;
+Rows are named warm1 warm16 manifest-tag manifest-digest warm1-tls warm16-tls manifest-tls cold
+crowd image slow-warm slow-growing index push-large push-stream push-small1 push-small16 pushed1
+pushed16 import export evict;
 without any, all are run.
 Environment: B, the build directory; VARIANT; LARDER, the program; ROWS, as the arguments;
 BENCH=quick for a look that takes some minutes (smaller sizes, fewer turns: its figures prove

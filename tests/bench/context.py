@@ -49,7 +49,7 @@ class Bench:
                                                                     result)
         self.end = time.monotonic() + settings.budget
         self.content = content.Content(os.path.join(directory, "content"))
-        self.load = tools.Load(tools.build("load", directory))
+        self.load = tools.Load(tools.build("load", directory, ["-lssl", "-lcrypto"]))
         self.relay_program = tools.build("relay", directory)
         self.running = []
         self.count = 0

@@ -3,7 +3,7 @@
  *
  *     load --port PORT (--path PATH --length BYTES [--expect FILE] | --list FILE [--prefix PATH])
  *          [--connections N] (--requests K | --seconds S) [--method GET|HEAD] [--random]
- *          [--header LINE] [--timeout S] [--each] [--slow BYTES]
+ *          [--header LINE] [--timeout S] [--each] [--slow BYTES] [--tls CIPHERSUITE]
  *
  * N connections, one request at a time on each, keep-alive, no pipelining. All are connected before
  * the first request is sent; then all start at once. Lines of a list are "PATH LENGTH [FILE]" and
@@ -20,6 +20,9 @@
  * --slow: each connection asks once, takes BYTES of the body and then takes no more. When all are
  * there it prints its line, and holds the connections until its standard input ends; then it says
  * how many of them the server still kept.
+ *
+ * --tls: TLS 1.3 with this cipher suite and no other; what arrives is deciphered, and certificates
+ * are not looked at.
  */
 #include <arpa/inet.h>
 #include <assert.h>
@@ -28,6 +31,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -47,6 +51,7 @@ enum {
     HEAD_MAX = 16 * 1024,
     RECV_MAX = 1024 * 1024,
     RECVS_A_TURN = 4,
+    TLS_BUFFER = 256 * 1024,
     EVENTS_MAX = 256,
     SLOW_WINDOW = 16 * 1024, /* receive buffer of a slow reader */
     TIMES_MAX = 4 * 1000 * 1000,
@@ -83,6 +88,8 @@ enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_HELD };
 
 struct conn {
     int fd;
+    SSL *tls; /* or NULL */
+    bool dry; /* it had nothing more when it was last read */
     enum conn_state state;
     uint64_t length, got, sent_us;
     const char *expect;
@@ -95,6 +102,7 @@ struct conn {
 static struct {
     uint16_t port;
     const char *method, *header, *prefix;
+    const char *tls; /* cipher suite, or NULL */
     bool head_only, random, each;
     uint64_t requests, slow;
     double seconds, timeout;
@@ -105,6 +113,7 @@ static struct {
 
 static struct {
     int epoll;
+    SSL_CTX *tls;
     struct conn *conns;
     uint64_t started, done, ok, bytes, failures[FAILURES];
     uint64_t start_us, stop_us, end_us, last_us;
@@ -129,6 +138,68 @@ static uint64_t now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+static void tls_setup(void)
+{
+    if (opt.tls == NULL) {
+        return;
+    }
+    g.tls = SSL_CTX_new(TLS_client_method());
+    if (g.tls == NULL || SSL_CTX_set_min_proto_version(g.tls, TLS1_3_VERSION) != 1 ||
+        SSL_CTX_set_ciphersuites(g.tls, opt.tls) != 1) {
+        fprintf(stderr, "load: no cipher suite of TLS 1.3: %s\n", opt.tls);
+        exit(2);
+    }
+    /* Many records a recv(), so that the client costs less. */
+    SSL_CTX_set_read_ahead(g.tls, 1);
+    SSL_CTX_set_default_read_buffer_len(g.tls, TLS_BUFFER);
+}
+
+/* On a socket that still blocks. */
+static bool tls_connect(struct conn *c)
+{
+    c->dry = false;
+    if (g.tls == NULL) {
+        return true;
+    }
+    c->tls = SSL_new(g.tls);
+    if (c->tls == NULL) {
+        die("memory");
+    }
+    SSL_set_fd(c->tls, c->fd);
+    return SSL_connect(c->tls) == 1;
+}
+
+/* As recv(). */
+static ssize_t conn_recv(struct conn *c, void *data, size_t size, int flags)
+{
+    ssize_t n;
+
+    if (c->tls == NULL) {
+        n = recv(c->fd, data, size, flags);
+    } else {
+        n = SSL_read(c->tls, data, (int)size);
+        if (n <= 0) {
+            n = SSL_get_error(c->tls, (int)n) == SSL_ERROR_WANT_READ ? -1 : 0;
+            errno = EAGAIN;
+        }
+    }
+    c->dry = n <= 0;
+    return n;
+}
+
+static ssize_t conn_send(struct conn *c, const char *text, size_t size)
+{
+    return c->tls == NULL ? send(c->fd, text, size, MSG_NOSIGNAL)
+                          : SSL_write(c->tls, text, (int)size);
+}
+
+/* What TLS has read from the socket already is not announced by epoll. */
+static bool conn_has_more(const struct conn *c)
+{
+    return c->tls != NULL && !c->dry && (c->state == CONN_HEAD || c->state == CONN_BODY) &&
+           SSL_has_pending(c->tls) == 1;
+}
+
 static bool conn_open(struct conn *c)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(opt.port)};
@@ -145,7 +216,9 @@ static bool conn_open(struct conn *c)
     if (opt.slow > 0) {
         setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
     }
-    if (connect(c->fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+    if (connect(c->fd, (struct sockaddr *)&a, sizeof(a)) < 0 || !tls_connect(c)) {
+        SSL_free(c->tls);
+        c->tls = NULL;
         close(c->fd);
         c->fd = -1;
         g.failures[FAIL_CONNECT]++;
@@ -161,6 +234,8 @@ static bool conn_open(struct conn *c)
 
 static void conn_close(struct conn *c)
 {
+    SSL_free(c->tls);
+    c->tls = NULL;
     close(c->fd);
     c->fd = -1;
     g.open--;
@@ -210,7 +285,7 @@ static void conn_ask(struct conn *c)
     c->t = (struct times){0, 0, 0};
     c->sent_us = now_us();
     g.busy++;
-    if (send(c->fd, text, (size_t)n, MSG_NOSIGNAL) != n) {
+    if (conn_send(c, text, (size_t)n) != n) {
         conn_fail(c, FAIL_SHORT);
     }
 }
@@ -328,7 +403,7 @@ static bool conn_check_head(struct conn *c, size_t head_size)
 
 static bool conn_read_head(struct conn *c)
 {
-    ssize_t n = recv(c->fd, c->head + c->head_len, HEAD_MAX - 1 - c->head_len, 0);
+    ssize_t n = conn_recv(c, c->head + c->head_len, HEAD_MAX - 1 - c->head_len, 0);
     size_t from = c->head_len > 3 ? c->head_len - 3 : 0;
     char *end;
 
@@ -359,7 +434,7 @@ static bool conn_read_body(struct conn *c)
     if (opt.slow > 0 && want > opt.slow - c->got) {
         want = opt.slow - c->got;
     }
-    n = recv(c->fd, g.sink, want < RECV_MAX ? want : RECV_MAX, flags);
+    n = conn_recv(c, g.sink, want < RECV_MAX ? want : RECV_MAX, flags);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
@@ -381,7 +456,7 @@ static void conn_read(struct conn *c)
         }
         return;
     }
-    for (int i = 0; more && i < RECVS_A_TURN; i++) {
+    for (int i = 0; (more && i < RECVS_A_TURN) || conn_has_more(c); i++) {
         more = c->state == CONN_HEAD ? conn_read_head(c) : conn_read_body(c);
     }
 }
@@ -610,6 +685,9 @@ static void set_option(int c, struct target *t, const char **expect)
     case 'w':
         opt.slow = strtoull(optarg, NULL, 10);
         break;
+    case 'z':
+        opt.tls = optarg;
+        break;
     default:
         exit(2);
     }
@@ -618,11 +696,14 @@ static void set_option(int c, struct target *t, const char **expect)
 static void read_options(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"port", 1, NULL, 'p'},     {"path", 1, NULL, 'a'},        {"length", 1, NULL, 'n'},
-        {"expect", 1, NULL, 'x'},   {"list", 1, NULL, 'l'},        {"prefix", 1, NULL, 'f'},
-        {"requests", 1, NULL, 'k'}, {"connections", 1, NULL, 'c'}, {"seconds", 1, NULL, 's'},
-        {"method", 1, NULL, 'm'},   {"random", 0, NULL, 'r'},      {"header", 1, NULL, 'h'},
-        {"timeout", 1, NULL, 't'},  {"each", 0, NULL, 'e'},        {"slow", 1, NULL, 'w'},
+        {"port", 1, NULL, 'p'},     {"path", 1, NULL, 'a'},
+        {"length", 1, NULL, 'n'},   {"expect", 1, NULL, 'x'},
+        {"list", 1, NULL, 'l'},     {"prefix", 1, NULL, 'f'},
+        {"requests", 1, NULL, 'k'}, {"connections", 1, NULL, 'c'},
+        {"seconds", 1, NULL, 's'},  {"method", 1, NULL, 'm'},
+        {"random", 0, NULL, 'r'},   {"header", 1, NULL, 'h'},
+        {"timeout", 1, NULL, 't'},  {"each", 0, NULL, 'e'},
+        {"slow", 1, NULL, 'w'},     {"tls", 1, NULL, 'z'},
         {NULL, 0, NULL, 0},
     };
     struct target t = {NULL, 0, 0, NULL};
@@ -669,6 +750,7 @@ static void hold(void)
 int main(int argc, char **argv)
 {
     read_options(argc, argv);
+    tls_setup();
     signal(SIGPIPE, SIG_IGN);
     g.random = 88172645463325252ull;
     g.epoll = epoll_create1(EPOLL_CLOEXEC);

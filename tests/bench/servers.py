@@ -1,4 +1,5 @@
 """The servers that are compared, each with known worker counts and an access log in a file."""
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import procs
 import tools
 
 WORKERS = len(os.sched_getaffinity(0))
+CIPHER = "TLS_AES_128_GCM_SHA256"
 
 
 def fill_template(name, file, values):
@@ -20,10 +22,22 @@ def fill_template(name, file, values):
         f.write(text)
 
 
+def key_pair(server):
+    """Files of the certificate that all have, and of its key; made once."""
+    stem = os.path.join(os.path.dirname(os.path.dirname(server.directory)), "server")
+    if not os.path.exists(stem + ".pem"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-keyout", stem + ".key", "-out",
+                        stem + ".pem", "-days", "3650", "-subj", "/CN=bench"], check=True,
+                       stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return stem + ".pem", stem + ".key"
+
+
 class Server:
     """A server process on a port of its own; `directory` holds all that it writes."""
 
     label = ""
+    dialect = {}  # options for the client
 
     def __init__(self, directory, upstream_port=None):
         self.directory, self.upstream_port = directory, upstream_port
@@ -79,6 +93,7 @@ class NginxFiles(Nginx):
     label = "nginx static"
     template = "nginx-files.conf"
     log_options = ""
+    listen_as = ""
 
     def __init__(self, directory, content):
         super().__init__(directory)
@@ -87,7 +102,7 @@ class NginxFiles(Nginx):
 
     def values(self):
         return {"ROOT": self.content.root, "TAGS": self.content.nginx_tags(),
-                "LOG_OPTIONS": self.log_options}
+                "LOG_OPTIONS": self.log_options, "LISTEN_AS": self.listen_as, "TLS": ""}
 
     def requests(self):
         """(method, path, status, bytes, agent) of what was asked since the last call."""
@@ -106,6 +121,22 @@ class NginxBufferedLog(NginxFiles):
 
     label = "nginx static, log in a buffer"
     log_options = "buffer=32k flush=1s"
+
+
+class NginxFilesTLS(NginxFiles):
+    """As nginx static, over TLS; in the kernel where that can do it."""
+
+    dialect = {"tls": CIPHER}
+    listen_as = " ssl"
+
+    def values(self):
+        certificate, key = key_pair(self)
+        return {**super().values(), "TLS": f"""
+        ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.3;
+        ssl_conf_command Ciphersuites {CIPHER};
+        ssl_conf_command Options KTLS;"""}
 
 
 class NginxCache(Nginx):
@@ -137,11 +168,30 @@ class DockerRegistryOwn(DockerRegistry):
 class Larder(Server):
     label = "Larder"
     program = None  # set once by `run`
+    settings = {}   # of the configuration, besides the flags
 
     def argv(self):
-        argv = [self.program, "serve", "--listen", f"127.0.0.1:{self.port}",
-                "--data", os.path.join(self.directory, "data"),
+        argv = [self.program, "serve", "--data", os.path.join(self.directory, "data"),
                 "--workers", str(WORKERS), "--tag-ttl", "1h"]
+        if "listen" not in self.settings:
+            argv += ["--listen", f"127.0.0.1:{self.port}"]
+        if self.settings:
+            file = os.path.join(self.directory, "larder.json")
+            with open(file, "w", encoding="utf-8") as f:
+                json.dump(self.settings, f)
+            argv += ["--config", file]
         if self.upstream_port is not None:
             argv += ["--upstream", f"docker.io=http://127.0.0.1:{self.upstream_port}"]
         return argv
+
+
+class LarderTLS(Larder):
+    """The same over TLS, with the certificate that nginx has."""
+
+    dialect = {"tls": CIPHER}
+
+    def argv(self):
+        certificate, key = key_pair(self)
+        self.settings = {"listen": [{"address": f"127.0.0.1:{self.port}",
+                                     "tls": {"certificate": certificate, "key": key}}]}
+        return super().argv()
