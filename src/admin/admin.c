@@ -1,6 +1,8 @@
 /* admin/admin.c - which commands there are. */
 #include "admin/admin.h"
 
+#include "admin/handed.h"
+
 static const struct admin_command COMMANDS[] = {
     {.name = "stages", .run = admin_stages},
     {.name = "ls", .run = admin_ls},
@@ -15,6 +17,16 @@ static const struct admin_command COMMANDS[] = {
     {.name = "images", .is_text = true, .run = admin_images},
     {.name = "verify", .changes = true, .run = admin_verify},
     {.name = "name", .is_text = true, .run = admin_name},
+    {.name = "take-blob",
+     .takes = true,
+     .changes = true,
+     .body_max = 16u << 10,
+     .run = admin_take_blob},
+    {.name = "take-upload",
+     .takes = true,
+     .changes = true,
+     .body_max = 16u << 10,
+     .run = admin_take_upload},
 };
 
 const struct admin_command *admin_find(struct slice name)
@@ -27,13 +39,30 @@ const struct admin_command *admin_find(struct slice name)
     return NULL;
 }
 
+/* Where another process is taking over, only what comes from such a one is done. */
+static int run(const struct admin *a, const struct admin_command *c, const struct admin_query *q,
+               struct buf *out, struct err *err)
+{
+    bool waits = c->changes && !c->takes;
+    int result;
+
+    if (waits && !store_change_begin(a->store)) {
+        return err_set(err, ERR_UNAVAILABLE, "this server is being replaced: ask again");
+    }
+    result = c->run(a, q, out, err);
+    if (waits) {
+        store_change_end(a->store);
+    }
+    return result;
+}
+
 int admin_run(const struct admin *a, const struct admin_command *c, const struct admin_query *q,
               struct buf *out, struct err *err)
 {
     int result;
 
     buf_init(out, ADMIN_ANSWER_MAX);
-    result = c->run(a, q, out, err);
+    result = run(a, c, q, out, err);
     if (result == 0 && out->failed) {
         result = err_set(err, ERR_TOO_LARGE,
                          "the answer would be larger than %u MiB: ask for one "

@@ -41,6 +41,7 @@ struct admin_query {
 /* A command. Appends a JSON object to `out`, of ADMIN_ANSWER_MAX; or -1 and *err. */
 struct admin_command {
     const char *name; /* "stages": /-/stages on the control socket */
+    bool takes;       /* what another process hands over: nothing holds it up */
     bool changes;     /* something: POST, and from this machine only */
     size_t body_max;  /* bytes of the request's body that it reads; 0: none */
     bool explains;    /* what it appended before it failed is the detail of the error */

@@ -322,7 +322,7 @@ static void command_handle(struct control *c, struct http_exchange *x,
     if (!may_run(x, what)) {
         return;
     }
-    if (atomic_fetch_add(&c->live, 1) >= LIVE_MAX) {
+    if (atomic_fetch_add(&c->live, 1) >= LIVE_MAX && !what->takes) {
         atomic_fetch_sub(&c->live, 1);
         refuse(x, ERR_UNAVAILABLE, "other commands are under way; try again");
         return;

@@ -14,6 +14,7 @@
  *   POST /-/have                         digests, one a line
  *   POST /-/place                        JSON: an image for a repository
  *   POST /-/pin?repository=IMAGE, /-/unpin?repository=IMAGE
+ *   POST /-/take-blob, /-/take-upload    JSON: what the server before this one finished
  *
  * What changes something is answered on Unix sockets and to this machine only, and never to a page
  * of a browser. Commands run in the disk pool, a few at once, to their end, whoever leaves.

@@ -37,6 +37,7 @@
     X(retain_grace, 86400000, "a pushed blob that no manifest refers to")                          \
     X(retain_every, 3600000, "between two runs of retention")                                      \
     X(drain, 30000, "transfers under way after SIGTERM")                                           \
+    X(hand_over, 5000, "changes under way when another process takes over")                        \
     X(names_fresh, 60000, "resolved addresses are used without asking again")                      \
     X(names_stale, 3600000, "resolved addresses are used where the name cannot be resolved")
 

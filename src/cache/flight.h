@@ -67,6 +67,8 @@ void flight_leave(struct flight_ticket *t);
 bool flight_needs_proof(struct flight_ticket *t);
 /* Blobs that were answered and are not recorded yet: a clean stop waits for them. Any thread. */
 unsigned flight_settling(struct cache *c);
+/* Downloads under way. Any thread. */
+unsigned flight_count(struct cache *c);
 /* Whether a flight of the digest is under way, and how far it is. Any thread. */
 bool flight_peek(struct cache *c, const struct digest *d, uint64_t *ret_landed);
 /* Whether the upstream's bytes of the digest were wrong less than limits.bad_digest ago. Any thread

@@ -249,6 +249,22 @@ static void fetch_end(struct flight *f)
     f->fetch = NULL;
 }
 
+/* Where others must give way for it, each write sees to that, in the pool. */
+static void reserve_whole(struct flight *f, uint64_t size)
+{
+    struct store *s = f->cache->store;
+    struct err err;
+
+    if (store_reserve(s, size)) {
+        f->ingest.reserved = size;
+    } else if (!store_may_hold(s, size)) {
+        log_event(LOG_INFO, "store.refused",
+                  "a blob of %llu bytes is passed through: no room in the budget",
+                  (unsigned long long)size);
+        ignore_result(flight_window_open(f, &err) < 0);
+    }
+}
+
 /* The size is known now, or will not be before the end. The rest of the budget is asked for. */
 static void flight_announce(struct flight *f, uint64_t total)
 {
@@ -256,16 +272,7 @@ static void flight_announce(struct flight *f, uint64_t total)
 
     f->announced = true;
     if (size != UINT64_MAX && f->stored && f->ingest.reserved == 0 && size > 0) {
-        if (store_reserve(f->cache->store, size)) {
-            f->ingest.reserved = size;
-        } else {
-            struct err err;
-
-            log_event(LOG_INFO, "store.refused",
-                      "a blob of %llu bytes is passed through: no room in the budget",
-                      (unsigned long long)size);
-            ignore_result(flight_window_open(f, &err) < 0);
-        }
+        reserve_whole(f, size);
     }
     atomic_store(&f->size, size);
     flight_publish(f, FLIGHT_READY);
@@ -600,13 +607,6 @@ static const struct step *step_mismatch(struct op *op)
 
 /* --- keeping a whole blob ------------------------------------------------------------------ */
 
-static void commit_run(struct job *job)
-{
-    struct flight *f = container_of(job, struct flight, job);
-
-    ignore_result(ingest_commit(&f->ingest, f->received, false, &f->job_err) < 0);
-}
-
 static const struct step *step_commit(struct op *op)
 {
     struct flight *f = flight_of(op);
@@ -618,7 +618,7 @@ static const struct step *step_commit(struct op *op)
         count(flights_passed);
         return &S_keeping;
     }
-    flight_job(f, commit_run);
+    flight_job(f, flight_commit_run);
     return &S_committing;
 }
 
@@ -651,6 +651,9 @@ static const struct step *step_committing(struct op *op)
     }
     close(f->ingest.fd);
     f->stored = false; /* it is no ingest any more */
+    if (f->elsewhere) {
+        return &S_give_up;
+    }
     f->recorded = false;
     f->write = (struct index_write){.apply = record_apply, .done = on_recorded};
     index_write_submit(f->cache->store, f->loop, &f->write);

@@ -107,8 +107,9 @@ struct flight {
     struct flight_checkpoint checkpoint;
     struct index_write write;
     bool recorded;
-    bool orphan;   /* counted among those that go on for nobody */
-    bool settling; /* counted among those that are answered and not recorded yet */
+    bool elsewhere; /* another process has made the blob of it, and recorded it */
+    bool orphan;    /* counted among those that go on for nobody */
+    bool settling;  /* counted among those that are answered and not recorded yet */
 };
 
 static inline struct flight *flight_of(struct op *op)
@@ -123,6 +124,11 @@ void flight_unref(struct flight *f);
 void flight_publish(struct flight *f, enum flight_state state);
 /* Looks again on the home loop. Any thread. */
 void flight_nudge(struct flight *f);
+
+/* flight_commit.c */
+/* Pool thread: makes the file a blob, here or by the process that took over (store/handover.h);
+ * f->job_err. */
+void flight_commit_run(struct job *job);
 
 /* flight_table.c */
 /* Refuses (upstream, digest) for limits.bad_digest. */

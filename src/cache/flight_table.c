@@ -378,6 +378,19 @@ unsigned flight_settling(struct cache *c)
     return atomic_load(&c->flights->settling);
 }
 
+unsigned flight_count(struct cache *c)
+{
+    struct flight_table *t = c->flights;
+    unsigned n = 0;
+
+    pthread_mutex_lock(&t->lock);
+    list_each(it, &t->all) {
+        n++;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
 /* --- the end of the process ---------------------------------------------------------------- */
 
 /* Loops and pools have ended: nothing runs any more, so the flight can be taken apart here. */

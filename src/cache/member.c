@@ -67,25 +67,43 @@ enum member_verdict member_judge(const struct cache *c, struct index_read *r,
     return member_is_fresh(&m, clock_wall_s(), c->offline) ? MEMBER_YES : MEMBER_EXPIRED;
 }
 
-void member_put_answered(struct index_txn *t, const struct cache_repo *repo, const struct digest *d,
-                         uint64_t size, const char *media_type, uint8_t kind)
+static void put_proved(struct index_txn *t, const char *text, const struct digest *d,
+                       struct member_record *fresh)
 {
-    uint64_t id = index_put_repo(t, REPO_MIRRORED, repo->text);
+    uint64_t id = index_put_repo(t, REPO_MIRRORED, text);
+    bool is_manifest = fresh->kind == CHILD_MANIFEST;
     struct member_record m = {0};
     bool known;
 
     /* What a manifest said of a blob's kind and type is worth keeping. But what upstream answers
      * for as a manifest is one, whatever it was taken for before. */
     known = index_txn_get_member(t, id, d, &m) == INDEX_FOUND;
-    if (!known || kind == CHILD_MANIFEST) {
-        m.kind = kind;
+    if (known && !is_manifest) {
+        fresh->kind = m.kind;
     }
-    if (!known || (kind == CHILD_MANIFEST && media_type_is_manifest(slice_str(media_type)))) {
-        snprintf(m.media_type, sizeof(m.media_type), "%s", media_type);
+    if (known && !(is_manifest && media_type_is_manifest(slice_str(fresh->media_type)))) {
+        memcpy(fresh->media_type, m.media_type, sizeof(m.media_type));
     }
-    m.size = known && size == UINT64_MAX ? m.size : size;
-    m.proof = PROOF_UPSTREAM_ANSWER;
+    fresh->size = known && fresh->size == UINT64_MAX ? m.size : fresh->size;
+    fresh->proof = PROOF_UPSTREAM_ANSWER;
+    fresh->proved = clock_wall_s();
+    index_put_member(t, id, d, fresh);
+}
+
+void member_put_answered(struct index_txn *t, const struct cache_repo *repo, const struct digest *d,
+                         uint64_t size, const char *media_type, uint8_t kind)
+{
+    struct member_record m = {.size = size, .kind = kind};
+
+    snprintf(m.media_type, sizeof(m.media_type), "%s", media_type);
     m.credential = upstream_credential(repo->upstream, repo->name);
-    m.proved = clock_wall_s();
-    index_put_member(t, id, d, &m);
+    put_proved(t, repo->text, d, &m);
+}
+
+void member_put_proved(struct index_txn *t, const char *text, const struct digest *d, uint64_t size,
+                       uint8_t kind, uint64_t credential)
+{
+    struct member_record m = {.size = size, .kind = kind, .credential = credential};
+
+    put_proved(t, text, d, &m);
 }

@@ -26,5 +26,9 @@ bool member_is_fresh(const struct member_record *m, int64_t now, bool offline);
 /* Records that upstream itself answered for the digest in this repository. Within a change. */
 void member_put_answered(struct index_txn *t, const struct cache_repo *repo, const struct digest *d,
                          uint64_t size, const char *media_type, uint8_t kind);
+/* The same where all that is known of the upstream is its credential. `text` is the repository's
+ * whole name. */
+void member_put_proved(struct index_txn *t, const char *text, const struct digest *d, uint64_t size,
+                       uint8_t kind, uint64_t credential);
 
 #endif

@@ -6,12 +6,21 @@
 
 #include <stdlib.h>
 
-/* The service manager's socket, where it handed one over for this address. */
-static int bind_one(struct listeners *ls, struct supervisor *given, const char *address,
-                    struct err *err)
-{
-    int fd = supervisor_take(given, address);
+/* Where sockets may come from that are bound already. */
+struct bound {
+    struct inheritance *from; /* NULL: no process was before */
+    struct supervisor given;
+};
 
+static int bind_one(struct listeners *ls, struct bound *b, const char *address, struct err *err)
+{
+    const char *text = NULL;
+    int fd = b->from == NULL ? -1 : inheritance_take(b->from, address, &text);
+
+    if (fd >= 0) {
+        return listeners_inherit(ls, fd, text, err);
+    }
+    fd = supervisor_take(&b->given, address);
     return fd >= 0 ? listeners_add_socket(ls, fd, address, err) : listeners_add(ls, address, err);
 }
 
@@ -28,11 +37,11 @@ static int make_keys(const struct config_listener *l, unsigned i, struct http_li
 }
 
 static int open_one(struct doors *d, const struct config_listener *l, struct listeners *ls,
-                    struct supervisor *given, struct err *err)
+                    struct bound *b, struct err *err)
 {
     unsigned i = d->n;
 
-    if (bind_one(ls, given, l->address, err) < 0) {
+    if (bind_one(ls, b, l->address, err) < 0) {
         return -1;
     }
     d->all[i].text = listeners_text(ls, i);
@@ -42,24 +51,24 @@ static int open_one(struct doors *d, const struct config_listener *l, struct lis
     return make_keys(l, i, &d->all[i], err);
 }
 
-int doors_init(struct doors *d, const struct config *config, bool alone, struct listeners *ls,
-               struct err *err)
+int doors_init(struct doors *d, const struct config *config, bool alone, struct inheritance *from,
+               struct listeners *ls, struct err *err)
 {
     size_t n = alone ? 0 : config->n_listeners;
     _cleanup_free_ char *path = xasprintf("unix:%s/control.sock", config->data);
     struct config_listener control = {.address = path, .role = ROLE_CONTROL};
-    struct supervisor given = {0};
+    struct bound bound = {.from = from};
 
     d->all = xcalloc(n + 1, sizeof(*d->all));
-    if (!alone && supervisor_receive(&given, err) < 0) {
+    if (!alone && supervisor_receive(&bound.given, err) < 0) {
         return -1;
     }
     for (size_t i = 0; i <= n; i++) {
-        if (open_one(d, i < n ? &config->listeners[i] : &control, ls, &given, err) < 0) {
+        if (open_one(d, i < n ? &config->listeners[i] : &control, ls, &bound, err) < 0) {
             return -1;
         }
     }
-    return supervisor_done(&given, err);
+    return supervisor_done(&bound.given, err);
 }
 
 void doors_fini(struct doors *d)

@@ -7,6 +7,7 @@
 #define CLI_DOORS_H
 
 #include "cli/config.h"
+#include "cli/take_over.h"
 #include "http/server.h"
 #include "net/listen.h"
 
@@ -16,11 +17,11 @@ struct doors {
     unsigned n;
 };
 
-/* Binds them, or takes the sockets that the service manager handed over; the control socket lies in
- * the data directory, whose path is absolute. `alone`: that one only. 0, or -1 with *err;
- * doors_fini() after either. */
-int doors_init(struct doors *d, const struct config *config, bool alone, struct listeners *ls,
-               struct err *err) MUST_CHECK;
+/* Binds them, or takes the sockets of the process before (`from`; NULL: there was none) or those
+ * that the service manager handed over; the control socket lies in the data directory, whose path
+ * is absolute. `alone`: that one only. 0, or -1 with *err; doors_fini() after either. */
+int doors_init(struct doors *d, const struct config *config, bool alone, struct inheritance *from,
+               struct listeners *ls, struct err *err) MUST_CHECK;
 /* Once no connection is left. */
 void doors_fini(struct doors *d);
 

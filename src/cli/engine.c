@@ -10,6 +10,7 @@
 #include "cache/flow.h"
 #include "cli/cpus.h"
 #include "cli/doors.h"
+#include "cli/hand_over.h"
 #include "cli/snapshot.h"
 #include "net/resolve.h"
 #include "registry/access.h"
@@ -27,6 +28,7 @@
 #define NAMES_THREADS 2
 #define LAST_LOOK_MS 5
 #define LAST_LOOKS 400
+#define READ_ON_MS 20
 
 /* One a loop. */
 struct worker {
@@ -37,6 +39,8 @@ struct worker {
     _Atomic(struct snapshot *) next;
     struct post renew;
     struct post drain;
+    struct post pause;
+    struct post resume;
     struct post stop;
 };
 
@@ -56,6 +60,7 @@ struct engine {
     struct http_server *server;
     struct listeners *listeners;
     struct doors doors;
+    struct hand_over *hand_over;
 };
 
 /* --- requests and connections -------------------------------------------------------------- */
@@ -82,7 +87,9 @@ static void on_exchange(struct http_exchange *x)
     const struct engine *s = x->context;
     struct snapshot *now = atomic_load(&s->workers[loop_index(x->loop)].snapshot);
 
-    if (is_for_control(x)) {
+    if (x->listener->role == ROLE_CONTROL && !s->alone && slice_is(x->head.path, TAKE_OVER_PATH)) {
+        hand_over_ask(s->hand_over, x);
+    } else if (is_for_control(x)) {
         control_handle(now->control, x);
     } else {
         registry_handle(now->registry, x);
@@ -132,7 +139,21 @@ static void on_drain(struct post *p)
 {
     struct worker *w = container_of(p, struct worker, drain);
 
-    http_server_drain(w->engine->server, w->loop);
+    http_server_drain(w->engine->server, w->loop, false);
+}
+
+static void on_pause(struct post *p)
+{
+    struct worker *w = container_of(p, struct worker, pause);
+
+    http_server_drain(w->engine->server, w->loop, true);
+}
+
+static void on_resume(struct post *p)
+{
+    struct worker *w = container_of(p, struct worker, resume);
+
+    http_server_undrain(w->engine->server, w->loop);
 }
 
 static void on_stop(struct post *p)
@@ -159,6 +180,8 @@ static void workers_make(struct engine *s)
         atomic_init(&s->workers[i].next, s->current);
         post_init(&s->workers[i].renew, on_renew);
         post_init(&s->workers[i].drain, on_drain);
+        post_init(&s->workers[i].pause, on_pause);
+        post_init(&s->workers[i].resume, on_resume);
         post_init(&s->workers[i].stop, on_stop);
     }
 }
@@ -205,7 +228,7 @@ static void workers_stop(struct engine *s)
 
 /* --- making -------------------------------------------------------------------------------- */
 
-static int make_store(struct engine *s, struct err *err)
+static int make_store(struct engine *s, struct inheritance *from, struct err *err)
 {
     struct store_options options;
 
@@ -213,7 +236,13 @@ static int make_store(struct engine *s, struct err *err)
     options = open_options(s->current->config, &s->current->rules, s->disk);
     s->store = store_open(&options, err);
     s->store_is_renewed = true;
-    return s->store == NULL ? -1 : 0;
+    if (s->store == NULL) {
+        return -1;
+    }
+    if (from != NULL && from->line >= 0) {
+        store_inherit(s->store, &from->state.store);
+    }
+    return 0;
 }
 
 static void make_cache(struct engine *s)
@@ -243,7 +272,7 @@ static unsigned most_connections(const struct config *c)
     return r.rlim_cur / 2 < CONNECTIONS_MAX ? (unsigned)(r.rlim_cur / 2) : CONNECTIONS_MAX;
 }
 
-static int make_listeners(struct engine *s, struct err *err)
+static int make_listeners(struct engine *s, struct inheritance *from, struct err *err)
 {
     const struct config *config = s->current->config;
     unsigned most = most_connections(config);
@@ -258,20 +287,20 @@ static int make_listeners(struct engine *s, struct err *err)
 
     s->server = http_server_new(&server);
     s->listeners = listeners_new(&sink);
-    return doors_init(&s->doors, s->current->config, s->alone, s->listeners, err);
+    return doors_init(&s->doors, s->current->config, s->alone, from, s->listeners, err);
 }
 
-static int engine_make(struct engine *s, struct err *err)
+static int engine_make(struct engine *s, struct inheritance *from, struct err *err)
 {
     struct snapshot_ground g;
 
     workers_make(s);
-    if (make_store(s, err) < 0) {
+    if (make_store(s, from, err) < 0) {
         return -1;
     }
     make_cache(s);
     g = ground(s);
-    return snapshot_fill(s->current, &g, err) < 0 ? -1 : make_listeners(s, err);
+    return snapshot_fill(s->current, &g, err) < 0 ? -1 : make_listeners(s, from, err);
 }
 
 static void raise_descriptors(void)
@@ -297,17 +326,19 @@ static void data_absolute(struct config *c)
     }
 }
 
-struct engine *engine_new(struct config *config, bool alone, struct err *err)
+struct engine *engine_new(struct config *config, bool alone, struct inheritance *from,
+                          struct err *err)
 {
     struct engine *s = xnew(struct engine);
 
     list_init(&s->retired);
     s->alone = alone;
     data_absolute(config);
+    s->hand_over = hand_over_new(config->data);
     s->current = snapshot_new(config);
     limits = config->limits;
     raise_descriptors();
-    if (engine_make(s, err) < 0) {
+    if (engine_make(s, from, err) < 0) {
         engine_free(s);
         return NULL;
     }
@@ -344,6 +375,7 @@ void engine_free(struct engine *s)
     }
     free(s->workers);
     doors_fini(&s->doors);
+    hand_over_free(s->hand_over);
     free(s);
 }
 
@@ -379,6 +411,68 @@ void engine_stop(struct engine *s)
 void engine_renew_keys(struct engine *s, bool force)
 {
     doors_renew_keys(&s->doors, force);
+}
+
+/* --- another process ----------------------------------------------------------------------- */
+
+int engine_asked_fd(const struct engine *s)
+{
+    return hand_over_fd(s->hand_over);
+}
+
+bool engine_hand_over(struct engine *s)
+{
+    return hand_over_run(s->hand_over, s);
+}
+
+unsigned engine_downloads(const struct engine *s)
+{
+    return flight_count(s->cache);
+}
+
+void engine_inherit_end(struct engine *s)
+{
+    store_inherit_end(s->store);
+}
+
+/* Once a connection was delivered, its loop reads what it asks in its next turns. */
+void engine_pause(struct engine *s)
+{
+    listeners_pause(s->listeners);
+    while (!listeners_are_idle(s->listeners)) {
+        ignore_result(poll(NULL, 0, 1) < 0);
+    }
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        loop_post(s->workers[i].loop, &s->workers[i].pause);
+    }
+    ignore_result(poll(NULL, 0, READ_ON_MS) < 0);
+}
+
+void engine_resume(struct engine *s)
+{
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        loop_post(s->workers[i].loop, &s->workers[i].resume);
+    }
+    listeners_start(s->listeners, s->n_workers);
+}
+
+void engine_sockets(const struct engine *s, struct handed_state *ret, int *ret_fds)
+{
+    const struct config *config = s->current->config;
+
+    for (unsigned i = 0; i < s->doors.n; i++) {
+        const char *bound = listeners_text(s->listeners, i);
+        const char *address = i < config->n_listeners ? config->listeners[i].address : bound;
+
+        ret->listeners[ret->n_listeners++] =
+            (struct handed_listener){xstrdup(address), xstrdup(bound)};
+        ret_fds[i] = listeners_fd(s->listeners, i);
+    }
+}
+
+void engine_give_up(struct engine *s)
+{
+    listeners_give_up(s->listeners);
 }
 
 /* --- another configuration ----------------------------------------------------------------- */
@@ -468,7 +562,7 @@ const struct config *engine_config(const struct engine *s)
     return s->current->config;
 }
 
-const struct store *engine_store(const struct engine *s)
+struct store *engine_store(const struct engine *s)
 {
     return s->store;
 }

@@ -43,6 +43,7 @@ static const struct flag {
     {"log-format", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(log_format), 0},
     {"lock", 0, KIND_TEXT, ON(SERVE) | ON(WARM) | ON(EXPORT), CONFIG_AT(lock), 0},
     {"offline", 0, KIND_YES, ON(SERVE), CONFIG_AT(offline), 0},
+    {"take-over", 0, KIND_YES, ON(SERVE), offsetof(struct flags, take_over), 0},
     {"json", 0, KIND_YES, ON_STORE | ON(STATS), offsetof(struct flags, json), 0},
     {"all", 0, KIND_YES, ON(LS) | ON(EXPORT), offsetof(struct flags, all), 0},
     {"since", 0, KIND_TEXT, ON(LOCK) | ON(EXPORT), offsetof(struct flags, since), 0},

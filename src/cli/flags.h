@@ -16,6 +16,7 @@ struct flags {
     const char **args;   /* what follows the command and is no flag */
     size_t n_args;
     bool json;          /* --json: what a command found, as it is */
+    bool take_over;     /* serve --take-over */
     bool all;           /* ls --all */
     bool dry_run;       /* gc --dry-run */
     const char *since;  /* lock --since; NULL: it was not given */

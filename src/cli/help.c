@@ -23,6 +23,8 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  --hosted PATTERN         names of Larder's own repositories; may be repeated\n"
         "  --tag-ttl DURATION       how long a tag is answered without asking upstream (5m)\n"
         "  --offline                ask no upstream, serve what is here\n"
+        "  --take-over              take the place of the server that runs on the data directory,\n"
+        "                           which ends once its transfers have\n"
         "  --lock FILE              tags of mirrored repositories mean what FILE says, and no "
         "others\n"
         "                           are there\n"

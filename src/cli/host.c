@@ -21,7 +21,7 @@ struct host {
 static int engine_open(struct host *h, struct err *err)
 {
     log_mute_access(); /* standard output is the command's */
-    h->engine = engine_new(h->config, true, err);
+    h->engine = engine_new(h->config, true, NULL, err);
     if (h->engine == NULL) {
         h->config = NULL; /* engine_new() took it */
         return -1;

@@ -18,24 +18,29 @@
 static void write_request(const struct admin_command *c, const struct admin_query *q,
                           struct buf *out)
 {
-    buf_init(out, 8192);
+    buf_init(out, 8192 + c->body_max);
     buf_printf(out, "%s /-/%s?repository=", c->changes ? "POST" : "GET", c->name);
     buf_percent(out, slice_str(q->name));
     buf_printf(out, "&since=%lld&client=", (long long)q->since);
     buf_percent(out, slice_str(q->client == NULL ? "" : q->client));
-    buf_printf(out, "%s%s HTTP/1.1\r\nHost: larder\r\n%sConnection: close\r\n\r\n",
-               q->all ? "&all=1" : "", q->dry_run ? "&dry_run=1" : "",
-               c->changes ? "Content-Length: 0\r\n" : "");
+    buf_printf(out, "%s%s HTTP/1.1\r\nHost: larder\r\nConnection: close\r\n",
+               q->all ? "&all=1" : "", q->dry_run ? "&dry_run=1" : "");
+    if (c->changes) {
+        buf_printf(out, "Content-Length: %zu\r\n", q->body.len);
+    }
+    buf_str(out, "\r\n");
+    buf_slice(out, q->body);
 }
 
 /* Everything until the server closes, which is the head and the body. */
-static int receive_all(int fd, struct buf *out, struct err *err)
+static int receive_all(int fd, bool silent, struct buf *out, struct err *err)
 {
     struct patience p;
     char *piece = xcalloc(PIECE, 1);
     ssize_t n = -1;
 
     patience_begin(&p);
+    p.terminal = p.terminal && !silent;
     for (;;) {
         patience_wait(&p, fd);
         n = recv(fd, piece, PIECE, 0);
@@ -98,7 +103,7 @@ enum remote_answer remote_ask(const char *data, const struct admin_command *c,
     buf_init(&all, 2 * (size_t)ADMIN_ANSWER_MAX);
     result = connect_send(fd, buf_view(&request), err);
     if (result == 0) {
-        result = receive_all(fd, &all, err);
+        result = receive_all(fd, c->takes, &all, err);
     }
     if (result == 0) {
         result = read_answer(buf_view(&all), c->changes ? HTTP_POST : HTTP_GET, out, err);

@@ -2,7 +2,7 @@
  * cli/remote.h - has a command done: by the server that runs on the data directory, else here, on
  * the same store without listeners.
  *
- * Blocks; main thread.
+ * Blocks; any thread.
  */
 #ifndef CLI_REMOTE_H
 #define CLI_REMOTE_H

@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 static void conn_run(struct task *t);
 static void head_wait(struct http_conn *c);
@@ -162,6 +163,13 @@ void conn_lost(struct http_conn *c)
     if (x->pub.owner != NULL) {
         loop_defer(c->home->loop, x->pub.owner);
     }
+}
+
+bool conn_is_expected(const struct http_conn *c)
+{
+    char byte;
+
+    return c->head_timed || recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 void conn_end_idle(struct http_conn *c)
@@ -359,6 +367,12 @@ static void head_wait(struct http_conn *c)
     }
 }
 
+/* Whether nothing is lost by closing it now. */
+static bool is_idle(const struct http_conn *c)
+{
+    return c->at == c->end && !(c->home->patient && c->head_timed);
+}
+
 static bool pump_head(struct http_conn *c)
 {
     ssize_t n;
@@ -367,14 +381,14 @@ static bool pump_head(struct http_conn *c)
     if (c->at < c->end && head_parse(c)) {
         return true;
     }
-    if (c->peer_done || (c->home->draining && c->at == c->end)) {
+    if (c->peer_done) {
         conn_die(c);
         return false;
     }
     /* What is no whole head and was not refused is shorter than the largest one. */
     assert(c->end + IN_SPARE < c->cap);
     n = stream_read(&c->stream, c->in + c->end, c->cap - IN_SPARE - c->end);
-    if (n == STREAM_AGAIN) {
+    if (n == STREAM_AGAIN && !(is_idle(c) && c->home->draining)) {
         head_wait(c);
         return false;
     }

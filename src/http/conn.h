@@ -67,6 +67,7 @@ struct http_home {
     struct spares buffers;
     struct spares exchanges;
     bool draining;
+    bool patient; /* … and new connections may ask all the same */
     bool stopped;
     int64_t date_at; /* the second that `date` tells */
     char date[40];   /* a whole Date line */
@@ -171,6 +172,8 @@ void conn_drop(struct http_conn *c);
 /* The client took or gave a byte; it did not, and the handler waits for that. */
 void conn_moved(struct http_conn *c);
 void conn_stuck(struct http_conn *c);
+/* Whether a request is to come: it is new, or bytes have arrived that were not read yet. */
+bool conn_is_expected(const struct http_conn *c);
 /* Closes it where it waits for a request of which no byte is there. */
 void conn_end_idle(struct http_conn *c);
 

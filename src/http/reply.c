@@ -10,6 +10,7 @@
 #include "http/status.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -459,6 +460,21 @@ void http_finish(struct http_exchange *pub)
     if (out_flush(c, false) != STREAM_FAILED) {
         reply_over(c);
     }
+}
+
+int http_detach(struct http_exchange *pub)
+{
+    struct http_conn *c = exchange_of(pub)->conn;
+    int fd;
+
+    if (pub->gone || c->listener->tls != NULL) {
+        return -1;
+    }
+    fd = fcntl(c->stream.fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0) {
+        conn_drop(c); /* which closes, and shuts down nothing */
+    }
+    return fd;
 }
 
 void http_abort(struct http_exchange *pub)

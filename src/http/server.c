@@ -118,14 +118,24 @@ void http_server_accept(struct http_server *s, struct loop *l, int fd,
     conn_new(home, fd, listener, client);
 }
 
-void http_server_drain(struct http_server *s, struct loop *l)
+void http_server_drain(struct http_server *s, struct loop *l, bool patient)
 {
     struct http_home *home = home_get(s, l);
 
     home->draining = true;
+    home->patient = patient;
     list_each_safe(it, &home->conns) {
-        conn_end_idle(container_of(it, struct http_conn, node));
+        struct http_conn *c = container_of(it, struct http_conn, node);
+
+        if (!patient || !conn_is_expected(c)) {
+            conn_end_idle(c);
+        }
     }
+}
+
+void http_server_undrain(struct http_server *s, struct loop *l)
+{
+    home_get(s, l)->draining = false;
 }
 
 void http_server_stop(struct http_server *s, struct loop *l)

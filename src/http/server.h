@@ -65,8 +65,11 @@ void http_server_free(struct http_server *s);
 void http_server_accept(struct http_server *s, struct loop *l, int fd,
                         const struct http_listener *listener, const char *client);
 
-/* Closes idle connections of loop `l` now and the others after their exchange. On that loop. */
-void http_server_drain(struct http_server *s, struct loop *l);
+/* Closes idle connections of loop `l` now and the others after their exchange; `patient`: not those
+ * that are new, or that have sent something. On that loop. */
+void http_server_drain(struct http_server *s, struct loop *l, bool patient);
+/* Takes that back: connections are kept again. On that loop. */
+void http_server_undrain(struct http_server *s, struct loop *l);
 /* Closes all connections of loop `l` at once (their exchanges see `gone`). On that loop. */
 void http_server_stop(struct http_server *s, struct loop *l);
 /* Connections open on all loops. Any thread. */
@@ -95,6 +98,9 @@ ssize_t http_send(struct http_exchange *x, const void *p, size_t n) MUST_CHECK;
 ssize_t http_send_file(struct http_exchange *x, int fd, uint64_t offset, size_t n) MUST_CHECK;
 /* Ends the exchange; all of `length` was sent (else it is http_abort()). */
 void http_finish(struct http_exchange *x);
+/* Ends the exchange and takes its connection out of the server's hands: the socket, which is the
+ * caller's from here and speaks whatever both sides know. -1: it is TLS, or gone; http_abort(). */
+int http_detach(struct http_exchange *x) MUST_CHECK;
 /* Ends the exchange and the connection, short of the length, so that the client sees it. */
 void http_abort(struct http_exchange *x);
 

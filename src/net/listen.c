@@ -32,6 +32,7 @@ struct listener {
     char *path; /* of a Unix socket, to be removed */
     dev_t dev;  /* which file that is: a successor may have put its own there */
     ino_t ino;
+    bool inherited; /* the file is still another process's, until listeners_start() */
 };
 
 struct listeners {
@@ -219,12 +220,23 @@ static bool is_stale(const struct sockaddr_un *a)
            errno == ECONNREFUSED;
 }
 
+/* The file is this process's to remove, as long as it is this one. */
+static void own_path(struct listener *l, const char *path)
+{
+    struct stat st;
+
+    l->path = xstrdup(path);
+    if (lstat(path, &st) == 0) {
+        l->dev = st.st_dev;
+        l->ino = st.st_ino;
+    }
+}
+
 static int bind_unix(struct listener *l, const char *address, struct err *err)
 {
     const char *path = address + strlen("unix:");
     _cleanup_close_ int dir = -1;
     struct sockaddr_un a;
-    struct stat st;
 
     if (path[0] != '/') {
         return err_set(err, ERR_CONFIG, "%s: the path must be absolute", address);
@@ -245,11 +257,7 @@ static int bind_unix(struct listener *l, const char *address, struct err *err)
         return -1;
     }
     snprintf(l->text, sizeof(l->text), "%s", address);
-    l->path = xstrdup(path);
-    if (lstat(path, &st) == 0) {
-        l->dev = st.st_dev;
-        l->ino = st.st_ino;
-    }
+    own_path(l, path);
     return 0;
 }
 
@@ -293,6 +301,20 @@ int listeners_add_socket(struct listeners *ls, int fd, const char *address, stru
     snprintf(l->text, sizeof(l->text), "%s", address);
     ls->n++;
     return 0;
+}
+
+int listeners_inherit(struct listeners *ls, int fd, const char *address, struct err *err)
+{
+    if (listeners_add_socket(ls, fd, address, err) < 0) {
+        return -1;
+    }
+    ls->all[ls->n - 1].inherited = strncmp(address, "unix:", 5) == 0;
+    return 0;
+}
+
+int listeners_fd(const struct listeners *ls, unsigned i)
+{
+    return ls->all[i].fd;
 }
 
 const char *listeners_text(const struct listeners *ls, unsigned i)
@@ -409,6 +431,18 @@ static void *acceptor(void *arg)
     }
 }
 
+static void own_inherited(struct listeners *ls)
+{
+    for (unsigned i = 0; i < ls->n; i++) {
+        struct listener *l = &ls->all[i];
+
+        if (l->inherited) {
+            own_path(l, l->text + strlen("unix:"));
+            l->inherited = false;
+        }
+    }
+}
+
 void listeners_start(struct listeners *ls, unsigned n_loops)
 {
     sigset_t all;
@@ -416,6 +450,7 @@ void listeners_start(struct listeners *ls, unsigned n_loops)
     int failed;
 
     ls->n_loops = n_loops;
+    own_inherited(ls);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&ls->thread, NULL, acceptor, ls);
@@ -440,15 +475,40 @@ static void listener_close(struct listener *l)
     l->path = NULL;
 }
 
-void listeners_stop(struct listeners *ls)
+void listeners_pause(struct listeners *ls)
 {
     uint64_t one = 1;
 
     if (ls->running) {
         ignore_result(write(ls->stop_fd, &one, sizeof(one)) < 0);
         pthread_join(ls->thread, NULL);
+        ignore_result(read(ls->stop_fd, &one, sizeof(one)) < 0);
         ls->running = false;
     }
+}
+
+bool listeners_are_idle(struct listeners *ls)
+{
+    bool idle;
+
+    pthread_mutex_lock(&ls->lock);
+    idle = list_empty(&ls->under_way);
+    pthread_mutex_unlock(&ls->lock);
+    return idle;
+}
+
+void listeners_give_up(struct listeners *ls)
+{
+    for (unsigned i = 0; i < ls->n; i++) {
+        free(ls->all[i].path);
+        ls->all[i].path = NULL;
+    }
+    listeners_stop(ls);
+}
+
+void listeners_stop(struct listeners *ls)
+{
+    listeners_pause(ls);
     for (unsigned i = 0; i < ls->n; i++) {
         listener_close(&ls->all[i]);
     }

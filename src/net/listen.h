@@ -38,12 +38,27 @@ int listeners_add_socket(struct listeners *ls, int fd, const char *address,
  * kind of address. */
 bool listen_bound_text(int fd, char out[LISTEN_TEXT_MAX]);
 
+/* The same with one that another process of ours bound: once it was started, the file of a Unix
+ * socket is removed at the end, as if it had been bound here. */
+int listeners_inherit(struct listeners *ls, int fd, const char *address,
+                      struct err *err) MUST_CHECK;
+
+/* The i-th socket, for handing it over; stays open. */
+int listeners_fd(const struct listeners *ls, unsigned i);
 /* Where the i-th one really listens: "127.0.0.1:41234", "unix:/path". */
 const char *listeners_text(const struct listeners *ls, unsigned i);
 
 /* Starts the acceptor: connections go to the loops of index 0 … n_loops - 1. */
 void listeners_start(struct listeners *ls, unsigned n_loops);
 
+/* Ends the acceptor; the sockets stay, and clients wait in them. What was accepted before is still
+ * delivered. listeners_start() goes on. */
+void listeners_pause(struct listeners *ls);
+/* Connections that were accepted and not delivered. Any thread. */
+bool listeners_are_idle(struct listeners *ls) MUST_CHECK;
+/* Closes the paused sockets, and leaves files of Unix sockets where they are: they are another
+ * process's now. */
+void listeners_give_up(struct listeners *ls);
 /* Ends the acceptor, closes the sockets, removes Unix sockets' files. What was accepted before is
  * still delivered. Harmless when repeated. */
 void listeners_stop(struct listeners *ls);

@@ -7,6 +7,7 @@
 #include "registry/access.h"
 #include "registry/record.h"
 #include "registry/sign_in.h"
+#include "store/handover.h"
 #include "store/pulls.h"
 
 #include <stdio.h>
@@ -55,6 +56,9 @@ void request_unref(struct request *q)
     buf_free(&q->body);
     buf_free(&q->extra);
     timer_fini(&q->timer);
+    if (q->changing) {
+        store_change_end(q->registry->cache->store);
+    }
     atomic_fetch_sub(&q->registry->live, 1); /* which may go now */
     free(q);
 }
@@ -213,11 +217,31 @@ static void write_dispatch(struct request *q)
     }
 }
 
+/* What changes the store, or hangs on what only memory knows of it, is for the process that takes
+ * over where one does. */
+static bool may_change(struct request *q)
+{
+    struct err err;
+
+    q->changing = store_change_begin(q->registry->cache->store);
+    if (!q->changing) {
+        err_set(&err, ERR_UNAVAILABLE, "this server is being replaced: ask again");
+        err.retry_after = 1;
+        reply_error(q, &err);
+    }
+    return q->changing;
+}
+
 static void request_dispatch(struct request *q)
 {
     enum http_method method = q->x->head.method;
+    bool of_upload = q->route.kind == ROUTE_UPLOADS || q->route.kind == ROUTE_UPLOAD;
+    bool reads = method == HTTP_GET || method == HTTP_HEAD;
 
-    if (method == HTTP_GET || method == HTTP_HEAD) {
+    if ((!reads || of_upload) && !may_change(q)) {
+        return;
+    }
+    if (reads) {
         read_dispatch(q);
     } else {
         write_dispatch(q);

@@ -107,8 +107,9 @@ struct request {
     struct flight_ticket ticket;
     struct flow_wait flow_wait;
     bool rejoined;
-    bool damaged; /* the file in the store was, and has been seen to */
-    bool started; /* the response has begun */
+    bool damaged;  /* the file in the store was, and has been seen to */
+    bool started;  /* the response has begun */
+    bool changing; /* a hand-over waits for it (store/handover.h) */
     struct http_range range;
     enum http_range_kind range_kind;
     struct reader reader;

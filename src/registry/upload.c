@@ -16,8 +16,8 @@
 #include "oci/query.h"
 #include "registry/access.h"
 #include "registry/reach.h"
+#include "store/handover.h"
 #include "store/hosted.h"
-#include "store/upload.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -404,6 +404,9 @@ static const struct step *step_checkpointing(struct op *op)
     if (q->upload->syncing) {
         return STEP_WAIT;
     }
+    if (upload_is_owed(q->upload->upload)) {
+        return &S_checkpoint; /* another process took over just now */
+    }
     if (upload_is_lost(q->upload->upload)) {
         err_set(&q->upload->err, ERR_STORE,
                 "the disk lost bytes of this upload: it is to be begun anew");
@@ -455,7 +458,11 @@ static const struct step *step_committing(struct op *op)
         return op_fail_with(op, &p->err);
     }
     p->write = (struct index_write){.apply = record_apply, .done = on_recorded};
-    index_write_submit(store_of(q), q->loop, &p->write);
+    if (upload_is_recorded(p->upload)) {
+        p->recorded = true;
+    } else {
+        index_write_submit(store_of(q), q->loop, &p->write);
+    }
     return &S_recording;
 }
 
@@ -609,12 +616,23 @@ static bool open_session(struct request *q, enum sha_alg alg, bool lasting)
     return true;
 }
 
+/* However long the body takes, nobody waits for it: what is done with it then goes by whichever
+ * process has the store. */
+static void receive_start(struct request *q)
+{
+    if (q->changing) {
+        store_change_end(store_of(q));
+        q->changing = false;
+    }
+    request_start(q, &S_receive);
+}
+
 /* All in one request: the digest comes first. */
 static void post_whole(struct request *q)
 {
     if (take_digest(q) && open_session(q, (enum sha_alg)q->upload->digest.alg, false)) {
         q->upload->single = true;
-        request_start(q, &S_receive);
+        receive_start(q);
     }
 }
 
@@ -709,7 +727,7 @@ static void go_on(struct request *q)
         break;
     case UPLOAD_CLAIMED:
         if (range_check(q, offset, &err) == 0) {
-            request_start(q, &S_receive);
+            receive_start(q);
             return;
         }
         end_session(p, false); /* before the answer: the client may come again at once */

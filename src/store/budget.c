@@ -376,6 +376,11 @@ void store_release(struct store *s, uint64_t size)
     budget_release(s->budget, size, 0);
 }
 
+bool store_may_hold(struct store *s, uint64_t size)
+{
+    return !s->budget->options.keep_all && budget_lack(s->budget, size, 0) != UINT64_MAX;
+}
+
 uint64_t store_bytes(const struct store *s)
 {
     return budget_held(s->budget);

@@ -38,6 +38,7 @@ struct evict {
     uint64_t random;
     struct record_key scan; /* where the next reading in order begins */
     struct store_job job;
+    _Atomic uint64_t rest_until; /* clock_mono_ms: the last run left too much, as nothing may go */
 };
 
 /* A blob that may go. */
@@ -334,6 +335,9 @@ static void evict_run(struct store *s)
     pthread_mutex_lock(&e->lock);
     ignore_result(free_all(e, lack_low, NULL));
     pthread_mutex_unlock(&e->lock);
+    if (budget_excess(s->budget, HIGH_PERCENT) > 0) {
+        atomic_store(&e->rest_until, clock_mono_ms() + LOOK_MS); /* its end wakes the writer */
+    }
     log_event(LOG_INFO, "evict.done", "held before=%" PRIu64 " after=%" PRIu64 " budget=%" PRIu64,
               before, store_bytes(s), store_budget(s));
 }
@@ -343,7 +347,7 @@ uint64_t evict_tick(struct evict *e, uint64_t now)
     if (e->never) {
         return UINT64_MAX;
     }
-    if (budget_excess(e->store->budget, HIGH_PERCENT) > 0) {
+    if (now >= atomic_load(&e->rest_until) && budget_excess(e->store->budget, HIGH_PERCENT) > 0) {
         ignore_result(store_job_start(e->store, &e->job));
     }
     return now + LOOK_MS;

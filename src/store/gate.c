@@ -166,6 +166,16 @@ void gate_open(struct gate *g, const struct digest *d)
     pthread_mutex_unlock(&g->lock);
 }
 
+bool gate_is_empty(struct gate *g)
+{
+    bool empty;
+
+    pthread_mutex_lock(&g->lock);
+    empty = list_empty(&g->all);
+    pthread_mutex_unlock(&g->lock);
+    return empty;
+}
+
 void gate_end(struct gate *g)
 {
     pthread_mutex_lock(&g->lock);

@@ -29,6 +29,9 @@ bool gate_close(struct gate *g, const struct digest *d) MUST_CHECK;
 /* Once the file is gone, or stays. */
 void gate_open(struct gate *g, const struct digest *d);
 
+/* Whether nobody is there, or waits to be. */
+bool gate_is_empty(struct gate *g) MUST_CHECK;
+
 /* At the end: nobody waits any more, as those who are inside may never be heard of again. What is
  * put there from now on is not recorded. */
 void gate_end(struct gate *g);

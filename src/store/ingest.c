@@ -8,12 +8,14 @@
 #include "store/claim.h"
 #include "store/evict.h"
 #include "store/gate.h"
+#include "store/handover.h"
 #include "store/inner.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,8 +42,6 @@ static int ingest_error(const struct ingest *in, int error, const char *doing, s
     return err_set(err, full ? ERR_NO_SPACE : ERR_STORE, "%s: %s %s: %s", in->store->dir, doing,
                    ingest_text(in, text), strerror(error));
 }
-
-/* Whether the point named fails now; sets errno as the call behind it would. */
 
 /* --- opening ------------------------------------------------------------------------------- */
 
@@ -88,6 +88,24 @@ static bool partial_is_useful(const struct partial_record *p, uint64_t size)
            clock_wall_s() - p->touched < PARTIAL_S;
 }
 
+/* The lock says to other processes that somebody writes it: one that finishes what it began, or
+ * has taken over. It goes with the descriptor. */
+static bool lock_file(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+bool ingest_is_anothers(struct store *s, const char *name)
+{
+    _cleanup_close_ int fd = -1;
+
+    if (!atomic_load(&s->before) && store_successor(s) == NULL) {
+        return false;
+    }
+    fd = openat(s->tree.ingest, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    return fd >= 0 && !lock_file(fd);
+}
+
 /* The file as it is, cut to what is resumed; what is shorter than it should be begins anew. */
 static int open_file(struct ingest *in, struct err *err)
 {
@@ -97,6 +115,11 @@ static int open_file(struct ingest *in, struct err *err)
                  ? -1
                  : openat(in->store->tree.ingest, in->name,
                           O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (in->fd >= 0 && !lock_file(in->fd)) {
+        close(in->fd);
+        in->fd = -1;
+        errno = EBUSY;
+    }
     if (in->fd < 0 || fstat(in->fd, &st) < 0) {
         return ingest_error(in, errno, "opening", err);
     }
@@ -189,6 +212,11 @@ int ingest_open(struct ingest *in, struct store *s, const struct digest *d, uint
     *in = (struct ingest){.store = s, .digest = *d, .fd = -1};
     in->claim = claim_take(s->claims, d);
     ingest_name(in);
+    if (in->claim != NULL && ingest_is_anothers(s, in->name)) {
+        claim_drop(s->claims, in->claim);
+        in->claim = NULL;
+        ingest_name(in);
+    }
     if (in->claim != NULL) {
         parked = budget_unpark(s->budget, d);
     }
@@ -221,6 +249,30 @@ int ingest_open_named(struct ingest *in, struct store *s, const char *name, uint
             return 0;
         }
         err_set(err, ERR_STORE, "%s/ingest/%s is shorter than it was", s->dir, name);
+    }
+    ingest_release(in);
+    return -1;
+}
+
+int ingest_open_whole(struct ingest *in, struct store *s, const char *name, const struct digest *d,
+                      uint64_t size, struct err *err)
+{
+    struct stat st;
+
+    *in = (struct ingest){.store = s, .digest = *d, .fd = -1, .resumed = size};
+    snprintf(in->name, sizeof(in->name), "%s", name);
+    if (reserve(in, size, err) < 0) {
+        return -1;
+    }
+    in->fd = openat(s->tree.ingest, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (in->fd >= 0 && fstat(in->fd, &st) == 0 && S_ISREG(st.st_mode) &&
+        (uint64_t)st.st_size == size) {
+        return 0;
+    }
+    if (in->fd < 0) {
+        ingest_error(in, errno, "opening", err);
+    } else {
+        err_set(err, ERR_STORE, "%s/ingest/%s is not of %" PRIu64 " bytes", s->dir, name, size);
     }
     ingest_release(in);
     return -1;
@@ -383,10 +435,23 @@ static int place_file(struct ingest *in, uint64_t size, bool sync, bool synced, 
     return 0;
 }
 
+/* Whether the directory went over to another process, which alone puts blobs there. */
+static bool is_anothers(const struct ingest *in, struct err *err)
+{
+    if (store_successor(in->store) == NULL) {
+        return false;
+    }
+    err_set(err, ERR_UNAVAILABLE, "%s: another process has taken over", in->store->dir);
+    return true;
+}
+
 int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
 {
     bool synced = sync && !is_here_already(in, size); /* others would wait for it at the gate */
 
+    if (is_anothers(in, err)) {
+        return -1;
+    }
     if (is_spoilt(in) || fault_errno("ingest.cut", EIO) || ftruncate(in->fd, (off_t)size) < 0) {
         return ingest_error(in, errno, "cutting", err);
     }
@@ -395,6 +460,10 @@ int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
     }
     gate_enter(in->store->gate, &in->digest);
     in->gated = true;
+    if (is_anothers(in, err)) { /* since it waited */
+        ingest_recorded(in);
+        return -1;
+    }
     if (place_file(in, size, sync, synced, err) < 0) {
         ingest_recorded(in);
         return -1;
@@ -407,6 +476,11 @@ int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
     claim_drop(in->store->claims, in->claim);
     in->claim = NULL;
     return 0;
+}
+
+void ingest_moved(struct ingest *in)
+{
+    in->name[0] = '\0';
 }
 
 void ingest_recorded(struct ingest *in)

@@ -51,6 +51,10 @@ int ingest_open(struct ingest *in, struct store *s, const struct digest *d, uint
  * ERR_NO_SPACE, ERR_STORE (fewer are there); nothing is to be dropped then. */
 int ingest_open_named(struct ingest *in, struct store *s, const char *name, uint64_t stored,
                       struct err *err) MUST_CHECK;
+/* Takes up a file of that name in ingest/ whose bytes are all there and verified, by whoever wrote
+ * it: for its commit. -1: ERR_NO_SPACE, ERR_STORE (it is no file of that size). */
+int ingest_open_whole(struct ingest *in, struct store *s, const char *name, const struct digest *d,
+                      uint64_t size, struct err *err) MUST_CHECK;
 /* Writes; starts write-back every 8 MiB so that the last sync is short, and reserves what comes
  * beyond the size that was said. -1: ERR_NO_SPACE, ERR_STORE. */
 int ingest_write(struct ingest *in, const void *p, size_t n, uint64_t offset,
@@ -66,8 +70,14 @@ int ingest_restart(struct ingest *in, struct err *err) MUST_CHECK;
  * in->was_here. The descriptor stays open for readers and is the caller's from here: in->fd is
  * kept. The caller records it in the index (synced = `sync` or in->was_here), then calls
  * ingest_recorded() and closes. The reservation is the store's from here and ends with that record:
- * in->reserved is 0. Where it fails, the caller drops. */
+ * in->reserved is 0. Where it fails, the caller drops. -1 also: ERR_UNAVAILABLE, where another
+ * process has taken the directory over (store/handover.h), to which it may be handed. */
 int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err) MUST_CHECK;
+/* Another process made the file a blob. What is left is to be closed. */
+void ingest_moved(struct ingest *in);
+/* Whether another process writes the file of that name in ingest/, which it may during and after a
+ * hand-over; what this one itself has open counts likewise then. Blocks. */
+bool ingest_is_anothers(struct store *s, const char *name);
 /* After a commit, once its record is made or has failed: from then on the blob may be removed. */
 void ingest_recorded(struct ingest *in);
 /* Stops, keeping what is there for a later download: synced up to p->stored, whose hash state is

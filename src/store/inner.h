@@ -23,6 +23,7 @@ struct gate;
 struct leases;
 struct retain;
 struct evict;
+struct successor;
 
 /* Work in the background on the disk pool, one run at a time. Owner: whoever embeds it. */
 struct store_job {
@@ -67,7 +68,11 @@ struct store {
     struct record_totals totals; /* what the index holds; of the thread that writes it */
     int64_t pull_time;           /* key of the last line of that table; likewise */
     uint32_t pull_number;
-    atomic_bool closing; /* nothing new begins in the background; set under jobs_lock */
+    _Atomic(const struct successor *) successor; /* NULL: this process has the directory */
+    atomic_bool before;   /* another process may still finish what it began in here */
+    atomic_bool leaving;  /* no more changes are begun but by downloads and bodies of uploads */
+    atomic_uint changing; /* changes that were begun before */
+    atomic_bool closing;  /* nothing new begins in the background; set under jobs_lock */
     pthread_mutex_t jobs_lock;
     pthread_cond_t jobs_none;
     unsigned jobs; /* under way; under jobs_lock */
@@ -90,8 +95,15 @@ struct index_txn {
  * the disk pool may be gone. */
 bool store_job_enter(struct store *s) MUST_CHECK;
 void store_job_leave(struct store *s);
+/* The same for what must be done although the store closes, and the pool is sure to be there. */
+void store_job_enter_late(struct store *s);
 /* Runs job->run(s) on the disk pool unless it runs already; false: it does, or the store closes. */
 bool store_job_start(struct store *s, struct store_job *job);
+
+/* Nothing more begins in the background, and nothing that had begun is under way. */
+void store_jobs_end(struct store *s);
+/* And begins again. */
+void store_jobs_begin(struct store *s);
 
 /* What is due in the background; when to call again (clock_mono_ms). Writer thread; no I/O. */
 uint64_t store_tick(struct store *s, uint64_t now);

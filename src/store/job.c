@@ -6,7 +6,7 @@
 #include "store/retain.h"
 #include "store/sweep.h"
 #include "store/sync.h"
-#include "store/upload.h"
+#include "store/uploads.h"
 #include "store/writer.h"
 
 bool store_job_enter(struct store *s)
@@ -20,6 +20,13 @@ bool store_job_enter(struct store *s)
     return open;
 }
 
+void store_job_enter_late(struct store *s)
+{
+    pthread_mutex_lock(&s->jobs_lock);
+    s->jobs++;
+    pthread_mutex_unlock(&s->jobs_lock);
+}
+
 void store_job_leave(struct store *s)
 {
     pthread_mutex_lock(&s->jobs_lock);
@@ -27,6 +34,23 @@ void store_job_leave(struct store *s)
     if (s->jobs == 0) {
         pthread_cond_broadcast(&s->jobs_none);
     }
+    pthread_mutex_unlock(&s->jobs_lock);
+}
+
+void store_jobs_end(struct store *s)
+{
+    pthread_mutex_lock(&s->jobs_lock);
+    atomic_store(&s->closing, true);
+    while (s->jobs > 0) {
+        pthread_cond_wait(&s->jobs_none, &s->jobs_lock);
+    }
+    pthread_mutex_unlock(&s->jobs_lock);
+}
+
+void store_jobs_begin(struct store *s)
+{
+    pthread_mutex_lock(&s->jobs_lock);
+    atomic_store(&s->closing, false);
     pthread_mutex_unlock(&s->jobs_lock);
 }
 

@@ -111,3 +111,19 @@ bool lease_held(struct leases *l, const struct digest *d)
     pthread_mutex_unlock(&l->lock);
     return held;
 }
+
+size_t lease_list(struct leases *l, struct digest **ret)
+{
+    struct digest *all;
+    size_t n = 0;
+
+    pthread_mutex_lock(&l->lock);
+    expire(l, clock_mono_ms());
+    all = xcalloc(l->map.count + 1, sizeof(*all));
+    list_each(it, &l->order) {
+        all[n++] = container_of(it, struct lease, in_order)->digest;
+    }
+    pthread_mutex_unlock(&l->lock);
+    *ret = all;
+    return n;
+}

@@ -20,6 +20,8 @@ void leases_free(struct leases *l);
 
 /* From now on for LEASE_S seconds. False: there are LEASES_MAX already. */
 bool lease_take(struct leases *l, const struct digest *d) MUST_CHECK;
+/* All of them; the caller frees the array. */
+size_t lease_list(struct leases *l, struct digest **ret);
 bool lease_held(struct leases *l, const struct digest *d);
 
 #endif

@@ -58,22 +58,12 @@ static void lock_holder(int lock_fd, char *out, size_t size)
              name[0] == '\0' ? "" : ")");
 }
 
-int lock_take(struct store *s, struct err *err)
+/* The lock, and whose it is for those who find it taken. */
+int lock_retake(struct store *s, struct err *err)
 {
     char text[128];
     int n;
 
-    if (file_mkdirs(s->dir) < 0) {
-        return lock_dir_error(s, "", errno, err);
-    }
-    s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->dir_fd < 0) {
-        return lock_dir_error(s, "", errno, err);
-    }
-    s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (s->lock_fd < 0) {
-        return lock_dir_error(s, "lock", errno, err);
-    }
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
         if (errno != EWOULDBLOCK) {
             return lock_dir_error(s, "lock", errno, err);
@@ -87,4 +77,25 @@ int lock_take(struct store *s, struct err *err)
         return lock_dir_error(s, "lock", errno, err);
     }
     return 0;
+}
+
+void lock_release(struct store *s)
+{
+    ignore_result(flock(s->lock_fd, LOCK_UN) < 0);
+}
+
+int lock_take(struct store *s, struct err *err)
+{
+    if (file_mkdirs(s->dir) < 0) {
+        return lock_dir_error(s, "", errno, err);
+    }
+    s->dir_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->dir_fd < 0) {
+        return lock_dir_error(s, "", errno, err);
+    }
+    s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (s->lock_fd < 0) {
+        return lock_dir_error(s, "lock", errno, err);
+    }
+    return lock_retake(s, err);
 }

@@ -10,6 +10,10 @@
  * lock_fd. The lock goes with its descriptor. */
 int lock_take(struct store *s, struct err *err) MUST_CHECK;
 
+/* Lets another process take it, and takes it again. -1: one has it. */
+void lock_release(struct store *s);
+int lock_retake(struct store *s, struct err *err) MUST_CHECK;
+
 /* Says in one line what is wrong with `what` within the data directory ("": itself), why, and what
  * to do. Returns -1. */
 int lock_dir_error(const struct store *s, const char *what, int error, struct err *err);

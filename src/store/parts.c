@@ -12,7 +12,7 @@
 #include "store/sweep.h"
 #include "store/sync.h"
 #include "store/touch.h"
-#include "store/upload.h"
+#include "store/uploads.h"
 
 void parts_make(struct store *s, const struct store_options *options)
 {
@@ -54,7 +54,7 @@ bool store_lease(struct store *s, const struct digest *d)
 void parts_finish(struct store *s)
 {
     sync_finish(s->sync);
-    uploads_finish(s);
+    uploads_finish(s, true);
     claims_clear(s->claims);
     sweep_run(s);
     backup_finish(s->backup);

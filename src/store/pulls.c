@@ -314,6 +314,10 @@ static void pulls_done(struct index_write *w)
 
     notes_free(&p->taken);
     pthread_mutex_lock(&p->lock);
+    if (writer_refused(w)) {
+        notes_free(&p->notes); /* nobody will take them any more */
+        p->n = 0;
+    }
     more = !list_empty(&p->notes);
     p->writing = more;
     pthread_mutex_unlock(&p->lock);

@@ -226,18 +226,27 @@ int recover_index(struct store *s, struct err *err)
     return 0;
 }
 
-/* Blobs whose reservation no commit has ended have files that the index does not know. */
-int recover_finish(struct store *s, struct err *err)
+static int mark_clean(struct store *s, bool clean, struct err *err)
 {
-    struct db_txn *t;
+    struct db_txn *t = db_write_begin(s->db, err);
 
-    if (adopt_is_running(s->adopt) || budget_is_owed(s->budget)) {
-        return err_set(err, ERR_STORE, "files are left that the index does not know");
-    }
-    t = db_write_begin(s->db, err);
     if (t == NULL) {
         return -1;
     }
-    meta_put_number(t, "clean", 1);
+    meta_put_number(t, "clean", clean);
     return db_commit(t, err);
+}
+
+/* Blobs whose reservation no commit has ended have files that the index does not know. */
+int recover_finish(struct store *s, struct err *err)
+{
+    if (adopt_is_running(s->adopt) || budget_is_owed(s->budget)) {
+        return err_set(err, ERR_STORE, "files are left that the index does not know");
+    }
+    return mark_clean(s, true, err);
+}
+
+int recover_again(struct store *s, struct err *err)
+{
+    return mark_clean(s, false, err);
 }

@@ -10,7 +10,8 @@
 /* Opens the index, or its copy, or an empty one; marks that it is in use. A foreign or newer one is
  * refused and not touched. Before the writer starts. */
 int recover_index(struct store *s, struct err *err) MUST_CHECK;
-/* Marks the clean stop. After the writer has ended. */
+/* Marks the clean stop, and takes that back. While no writer runs. */
 int recover_finish(struct store *s, struct err *err) MUST_CHECK;
+int recover_again(struct store *s, struct err *err) MUST_CHECK;
 
 #endif

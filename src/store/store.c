@@ -10,7 +10,7 @@
 #include "store/recover.h"
 #include "store/retain.h"
 #include "store/sweep.h"
-#include "store/upload.h"
+#include "store/uploads.h"
 #include "store/writer.h"
 
 #include <stdlib.h>
@@ -93,16 +93,11 @@ bool store_renew(struct store *s, const struct store_options *options)
 
 void store_quiesce(struct store *s)
 {
-    if (s == NULL) {
-        return;
+    if (s != NULL) {
+        atomic_store(&s->closing, true);
+        gate_end(s->gate);
+        store_jobs_end(s);
     }
-    pthread_mutex_lock(&s->jobs_lock);
-    atomic_store(&s->closing, true);
-    gate_end(s->gate);
-    while (s->jobs > 0) {
-        pthread_cond_wait(&s->jobs_none, &s->jobs_lock);
-    }
-    pthread_mutex_unlock(&s->jobs_lock);
 }
 
 void store_close(struct store *s)
@@ -114,6 +109,10 @@ void store_close(struct store *s)
     }
     store_quiesce(s);
     writer_stop(s);
+    if (store_successor(s) != NULL) {
+        store_free(s); /* what there is to finish is another's */
+        return;
+    }
     parts_finish(s);
     if (recover_finish(s, &err) < 0) {
         log_event(LOG_WARN, "store.stop", "the stop does not count as clean: %s", err.text);

@@ -69,6 +69,8 @@ const char *store_class_name(size_t class);
  * have reserved. Any thread. */
 bool store_reserve(struct store *s, uint64_t size) MUST_CHECK;
 void store_release(struct store *s, uint64_t size);
+/* Whether they might be, once others have given way. Any thread; asks the disk. */
+bool store_may_hold(struct store *s, uint64_t size) MUST_CHECK;
 
 /* Opens a whole blob for reading; the caller closes. -1: ERR_STORE. Where the file is missing, or
  * cannot be opened, or its size is not what the index says, it is forgotten behind this answer (and

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "store/claim.h"
 #include "store/ingest.h"
-#include "store/upload.h"
+#include "store/uploads.h"
 #include "store/writer.h"
 
 #include <dirent.h>
@@ -95,7 +95,7 @@ static void sweep_digest(struct store *s, const struct digest *d)
     if (!is_useless(s, d, name, &known, &p) || (claim = claim_take(s->claims, d)) == NULL) {
         return;
     }
-    if (is_useless(s, d, name, &known, &p)) {
+    if (is_useless(s, d, name, &known, &p) && !ingest_is_anothers(s, name)) {
         if (known) {
             drop_record(s, d);
         }
@@ -140,7 +140,8 @@ static void sweep_name(struct store *s, const char *name)
 
     if (digest_of_name(name, &d)) {
         sweep_digest(s, &d);
-    } else if (name[0] != '.' && !is_written(s, name) && !uploads_own(s, name)) {
+    } else if (name[0] != '.' && !is_written(s, name) && !uploads_own(s, name) &&
+               !ingest_is_anothers(s, name)) {
         unlinkat(s->tree.ingest, name, 0); /* a folder stays: it is not ours */
     }
 }

@@ -84,6 +84,7 @@ static void touch_done(struct index_write *w)
     free(t->taken);
     t->taken = NULL;
     pthread_mutex_lock(&t->lock);
+    t->n = writer_refused(w) ? 0 : t->n; /* nobody will take them any more */
     more = t->n > 0;
     t->writing = more;
     pthread_mutex_unlock(&t->lock);

@@ -44,13 +44,19 @@ struct upload {
     struct sha sha;          /* of exactly `offset` bytes */
     struct ingest ingest;    /* open where ingest.fd >= 0 */
     struct digest digest;    /* of a commit */
-    struct job job;          /* of a drop */
+    struct job job;          /* of a drop, or of handing it over */
+    /* store/handover.h */
+    atomic_bool handed; /* the process that took over has to be told how it goes on */
+    bool told;          /* … and was */
+    bool recorded;      /* by it; the claimer's */
+    bool inherited;     /* a request of the process before is at it; under the table's lock */
 };
 
 /* A state of a session that a restart may find. */
 struct upload_mark {
     uint64_t offset;
     struct sha sha;
+    bool end; /* of the request, and another process goes on with the session */
 };
 
 /* A new session, claimed. `lasting`: its client will be told of it, so it should survive a restart.
@@ -86,6 +92,8 @@ void upload_wrote(struct upload *u, size_t n, const struct sha *sha);
  * of a request. */
 bool upload_mark(const struct upload *u, bool end, struct upload_mark *ret) MUST_CHECK;
 
+/* Whether the process that took over is still to be told, by upload_sync() at the end. */
+bool upload_is_owed(const struct upload *u) MUST_CHECK;
 /* Whether the disk lost some of the bytes: nobody can go on with it, so the claimer drops it. */
 bool upload_is_lost(const struct upload *u) MUST_CHECK;
 
@@ -94,29 +102,18 @@ bool upload_is_lost(const struct upload *u) MUST_CHECK;
 /* Appends, but for upload_wrote(). -1: ERR_NO_SPACE, ERR_STORE; what was there before still counts.
  */
 int upload_write(struct upload *u, const void *p, size_t n, struct err *err) MUST_CHECK;
-/* Syncs what was there at the mark and tells the index: a restart will find it. May run beside a
- * write. */
+/* Syncs what was there at the mark and tells the index, or the process that goes on with it: a
+ * restart will find it. May run beside a write, unless it is the end. */
 void upload_sync(struct upload *u, const struct upload_mark *mark);
 /* All bytes are there: moves the file to blobs/, on disk for certain. -1: ERR_DIGEST_INVALID where
  * they are not the digest, ERR_NO_SPACE, ERR_STORE; the caller drops, or leaves, the session. */
 int upload_commit(struct upload *u, const struct digest *d, struct err *err) MUST_CHECK;
+/* Whether that recorded it as well: the process that took over did. */
+bool upload_is_recorded(const struct upload *u);
 /* Records a commit, within a change: blob, member of the session's repository if it has one; the
  * session ends. */
 void upload_record(struct upload *u, struct index_txn *t);
 /* After that change, however it went: frees the session. Any thread. */
 void upload_finish(struct upload *u);
-
-/* --- for the store ------------------------------------------------------------------------- */
-
-struct uploads *uploads_new(struct store *s);
-void uploads_free(struct uploads *all);
-/* Takes up the sessions that the index knows. Before the writer starts. */
-int uploads_load(struct store *s, struct err *err) MUST_CHECK;
-/* Whether the file of that name in ingest/ belongs to a session. */
-bool uploads_own(struct store *s, const char *name);
-/* Ends idle sessions when that is due; when to ask again. Writer thread. */
-uint64_t uploads_tick(struct uploads *all, uint64_t now);
-/* At the end: makes all of them survive. The writer does not run any more. */
-void uploads_finish(struct store *s);
 
 #endif

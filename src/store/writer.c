@@ -31,6 +31,7 @@ struct writer {
     bool urgent; /* one of them is not lazy */
     bool poked;
     bool ending;
+    bool resting;        /* there is no thread, and takes nothing */
     uint64_t lazy_until; /* when the oldest lazy one has waited long enough */
     uint64_t tick_at;
 };
@@ -227,6 +228,7 @@ static bool writer_next(struct writer *w, struct list *group)
         w->urgent = false;
         w->n_lazy = 0;
     } else if (w->ending) {
+        w->resting = true;
         more = false;
     }
     w->poked = false;
@@ -246,22 +248,12 @@ static void *writer_thread(void *arg)
     return NULL;
 }
 
-void writer_start(struct store *s)
+static void thread_start(struct writer *w)
 {
-    struct writer *w = xnew(struct writer);
-    pthread_condattr_t attr;
     sigset_t all;
     sigset_t before;
     int failed;
 
-    w->store = s;
-    s->writer = w;
-    list_init(&w->queue);
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->more, &attr);
-    pthread_condattr_destroy(&attr);
     sigfillset(&all); /* as threads of a pool */
     sigdelset(&all, SIGBUS);
     sigdelset(&all, SIGSEGV);
@@ -272,6 +264,46 @@ void writer_start(struct store *s)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+void writer_start(struct store *s)
+{
+    struct writer *w = xnew(struct writer);
+    pthread_condattr_t attr;
+
+    w->store = s;
+    s->writer = w;
+    list_init(&w->queue);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->more, &attr);
+    pthread_condattr_destroy(&attr);
+    thread_start(w);
+}
+
+/* The thread ends once the queue is empty, and in the same moment nothing more is taken. */
+void writer_rest(struct store *s)
+{
+    struct writer *w = s->writer;
+
+    pthread_mutex_lock(&w->lock);
+    w->ending = true;
+    pthread_cond_signal(&w->more);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+}
+
+void writer_wake(struct store *s)
+{
+    struct writer *w = s->writer;
+
+    pthread_mutex_lock(&w->lock);
+    w->ending = false;
+    w->resting = false;
+    w->tick_at = 0;
+    pthread_mutex_unlock(&w->lock);
+    thread_start(w);
+}
+
 void writer_stop(struct store *s)
 {
     struct writer *w = s->writer;
@@ -279,11 +311,9 @@ void writer_stop(struct store *s)
     if (w == NULL) {
         return;
     }
-    pthread_mutex_lock(&w->lock);
-    w->ending = true;
-    pthread_cond_signal(&w->more);
-    pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
+    if (!w->resting) {
+        writer_rest(s);
+    }
     pthread_cond_destroy(&w->more);
     pthread_mutex_destroy(&w->lock);
     free(w);
@@ -300,6 +330,23 @@ void writer_poke(struct store *s)
     pthread_mutex_unlock(&w->lock);
 }
 
+/* The index is another process's by now. */
+static void refuse(struct index_write *w)
+{
+    LIST_HEAD(group);
+    struct err err;
+
+    err_set(&err, ERR_UNAVAILABLE, "this server is being replaced: ask again");
+    write_fail(w, &err);
+    list_append(&group, &w->node);
+    group_done(&group);
+}
+
+bool writer_refused(const struct index_write *w)
+{
+    return w->failed && w->err.code == ERR_UNAVAILABLE;
+}
+
 /* --- submitting ---------------------------------------------------------------------------- */
 
 void index_write_submit(struct store *s, struct loop *l, struct index_write *write)
@@ -313,6 +360,11 @@ void index_write_submit(struct store *s, struct loop *l, struct index_write *wri
     write->failed = false;
     write->err = (struct err){0};
     pthread_mutex_lock(&w->lock);
+    if (w->resting) {
+        pthread_mutex_unlock(&w->lock);
+        refuse(write);
+        return;
+    }
     list_append(&w->queue, &write->node);
     if (write->lazy) {
         first_lazy = w->n_lazy++ == 0;

@@ -15,6 +15,13 @@ void writer_start(struct store *s);
  * submitted any more. Harmless where it never started. */
 void writer_stop(struct store *s);
 
+/* Commits all that is queued, and ends the thread; what is submitted from then on fails at once,
+ * with ERR_UNAVAILABLE. And starts it again. One thread's, which is not the writer's. */
+void writer_rest(struct store *s);
+void writer_wake(struct store *s);
+/* Whether a change that is done failed because the writer rests. */
+bool writer_refused(const struct index_write *w);
+
 /* Looks at the clock again: something may be due earlier than it thinks. Any thread. */
 void writer_poke(struct store *s);
 

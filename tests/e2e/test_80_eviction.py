@@ -46,6 +46,34 @@ def test_more_than_there_is_room_for(registry, larder):
     assert 10 <= registry.hits("GET", "/blobs/") - gets <= 40
 
 
+def test_blobs_whose_size_no_manifest_told(registry, larder):
+    """They make room as others do, though only the answer says how much."""
+    lar = larder(upstreams={"docker.io": registry.url}, limits=NOW,
+                 config={"cache": {"max_size": 30 * MIB}})
+    for seed in range(5):  # two fit, and less than is looked for unasked
+        data = noise(12 * MIB, seed)
+        reply = lar.get("/v2/library/x/blobs/" + registry.add_blob("library/x", data))
+        assert reply.complete and reply.body == data
+        lar.wait(lambda: lar.counter("flights_open") == 0, "all is recorded")
+        assert digest_of(data) in lar.kept()
+    assert lar.counter("evictions") == 3 and lar.counter("flights_passed") == 0
+
+
+def test_what_may_not_go_is_looked_at_once(registry, larder):
+    """Too much is held, and all of it is too young: there is no other run at once, and another."""
+    lar = larder(upstreams={"docker.io": registry.url})
+    (repo, image), = many(registry, 1)
+    pull(lar, repo, image)
+    lar.stop()
+    lar.config["cache"] = {"max_size": 4096}
+    lar.start()
+    lar.wait(lambda: "evict.done" in lar.events, "a run of eviction")
+    for _ in range(5):
+        assert run(lar, "ls").returncode == 0
+    lar.stop()
+    assert lar.events.count("evict.done") == 1, lar.events[-3000:]
+
+
 def test_what_is_read_is_read_to_its_end(registry, larder):
     """The file of a reader may go; its bytes stay until it is closed."""
     lar = larder(upstreams={"docker.io": registry.url}, limits=NOW,

@@ -75,6 +75,11 @@ int ingest_commit(struct ingest *in, uint64_t size, bool sync, struct err *err)
     return 0;
 }
 
+void ingest_moved(struct ingest *in)
+{
+    disk_end(in, false);
+}
+
 void ingest_recorded(struct ingest *in)
 {
     (void)in;

@@ -347,7 +347,7 @@ static void test_idle_memory(void)
 static void drain(void *arg)
 {
     (void)arg;
-    http_server_drain(server, loop);
+    http_server_drain(server, loop, false);
 }
 
 static void test_drain(void)

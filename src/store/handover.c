@@ -1,0 +1,98 @@
+/* store/handover.c - from a store with a directory to one that only finishes what it began. */
+#include "store/handover.h"
+
+#include "base/log.h"
+#include "store/gate.h"
+#include "store/lease.h"
+#include "store/lock.h"
+#include "store/recover.h"
+#include "store/sync.h"
+#include "store/uploads.h"
+#include "store/writer.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#define LOOK_MS 2
+
+void store_state_free(struct store_state *s)
+{
+    for (size_t i = 0; i < s->n_uploads; i++) {
+        free((void *)(uintptr_t)s->uploads[i].id);
+        free((void *)(uintptr_t)s->uploads[i].repo);
+        free((void *)(uintptr_t)s->uploads[i].owner);
+    }
+    free(s->uploads);
+    free(s->leases);
+    *s = (struct store_state){0};
+}
+
+/* --- changes ------------------------------------------------------------------------------- */
+
+bool store_change_begin(struct store *s)
+{
+    atomic_fetch_add(&s->changing, 1);
+    if (atomic_load(&s->leaving)) {
+        atomic_fetch_sub(&s->changing, 1);
+        return false;
+    }
+    return true;
+}
+
+void store_change_end(struct store *s)
+{
+    atomic_fetch_sub(&s->changing, 1);
+}
+
+unsigned store_begin_hand_over(struct store *s)
+{
+    atomic_store(&s->leaving, true);
+    return atomic_load(&s->changing);
+}
+
+const struct successor *store_successor(const struct store *s)
+{
+    return atomic_load(&s->successor);
+}
+
+/* --- going, and staying after all ---------------------------------------------------------- */
+
+/* Whoever came through the gate before there was a successor records the blob here. */
+static void wait_for_records(struct store *s)
+{
+    while (!gate_is_empty(s->gate)) {
+        ignore_result(poll(NULL, 0, LOOK_MS) < 0);
+    }
+}
+
+int store_hand_over(struct store *s, const struct successor *to, struct store_state *ret,
+                    struct err *err)
+{
+    *ret = (struct store_state){0};
+    store_jobs_end(s);
+    atomic_store(&s->successor, to);
+    wait_for_records(s);
+    writer_rest(s);
+    sync_finish(s->sync);
+    uploads_finish(s, false);
+    ret->n_uploads = uploads_hand(s, &ret->uploads);
+    ret->n_leases = lease_list(s->leases, &ret->leases);
+    if (recover_finish(s, err) < 0) {
+        log_event(LOG_INFO, "store.handover", "%s: its successor will look through it: %s", s->dir,
+                  err->text);
+    }
+    lock_release(s);
+    return 0;
+}
+
+int store_take_back(struct store *s, struct err *err)
+{
+    if (lock_retake(s, err) < 0 || recover_again(s, err) < 0) {
+        return -1;
+    }
+    atomic_store(&s->successor, NULL);
+    writer_wake(s);
+    store_jobs_begin(s);
+    atomic_store(&s->leaving, false);
+    return 0;
+}
