@@ -2,6 +2,7 @@
 #include "admin/handed.h"
 
 #include "cache/member.h"
+#include "store/record.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -21,6 +22,15 @@ static void put_digest(json_t *to, const char *name, const struct digest *d)
     put_text(to, name, digest_text(d, text));
 }
 
+/* As hex: names of users and certificates may be of any bytes. */
+static void put_bytes(json_t *to, const char *name, const void *bytes, size_t n)
+{
+    _cleanup_free_ char *hex = xcalloc(1, 2 * n + 1);
+
+    hex_encode(bytes, n, hex);
+    put_text(to, name, hex);
+}
+
 /* Takes `j`. */
 static void dump(json_t *j, struct buf *out)
 {
@@ -33,19 +43,17 @@ static void dump(json_t *j, struct buf *out)
 
 static json_t *upload_json(const struct handed_upload *u)
 {
-    char hex[2 * SHA_STATE_MAX + 1];
     json_t *j = json_object();
 
     put_text(j, "id", u->id);
     put_text(j, "repo", u->repo);
-    put_text(j, "owner", u->owner);
+    put_bytes(j, "owner", u->owner, strlen(u->owner));
     json_object_set_new(j, "end", json_integer(u->end));
     json_object_set_new(j, "offset", json_integer((json_int_t)u->offset));
     if (u->end == HANDED_WHOLE) {
         put_digest(j, "digest", &u->digest);
     }
-    hex_encode(u->state, u->state_len, hex);
-    put_text(j, "state", hex);
+    put_bytes(j, "state", u->state, u->state_len);
     return j;
 }
 
@@ -138,18 +146,29 @@ static int read_object(struct slice text, json_t **ret, struct err *err)
     return 0;
 }
 
-/* Borrows from `j`. */
-static int read_upload(json_t *j, struct handed_upload *ret, struct err *err)
+/* Bytes as hex: how many there are, at most `max`; SIZE_MAX: it is none. */
+static size_t bytes_of(json_t *j, const char *name, void *out, size_t max)
 {
-    const char *state = text_of(j, "state");
+    const char *hex = text_of(j, name);
+    size_t n = hex == NULL ? SIZE_MAX : strlen(hex) / 2;
+
+    return n <= max && hex_decode(slice_str(hex), out) ? n : SIZE_MAX;
+}
+
+/* Borrows from `j`, and `owner`. */
+static int read_upload(json_t *j, struct handed_upload *ret, char owner[UPLOAD_OWNER_MAX + 1],
+                       struct err *err)
+{
+    size_t owner_len = bytes_of(j, "owner", owner, UPLOAD_OWNER_MAX);
     uint64_t end;
 
-    *ret = (struct handed_upload){
-        .id = text_of(j, "id"), .repo = text_of(j, "repo"), .owner = text_of(j, "owner")};
+    *ret =
+        (struct handed_upload){.id = text_of(j, "id"), .repo = text_of(j, "repo"), .owner = owner};
     if (ret->id == NULL || strlen(ret->id) >= UPLOAD_ID_SIZE || ret->repo == NULL ||
-        ret->owner == NULL) {
+        owner_len == SIZE_MAX) {
         return refuse("id, repo, owner", err);
     }
+    owner[owner_len] = '\0';
     if (!number_of(j, "end", HANDED_DROPPED, &end) ||
         !number_of(j, "offset", INT64_MAX, &ret->offset)) {
         return refuse("end, offset", err);
@@ -158,9 +177,8 @@ static int read_upload(json_t *j, struct handed_upload *ret, struct err *err)
     if (ret->end == HANDED_WHOLE && !digest_of(j, "digest", &ret->digest)) {
         return refuse("digest", err);
     }
-    ret->state_len = state == NULL ? 0 : strlen(state) / 2;
-    if (state == NULL || ret->state_len > sizeof(ret->state) ||
-        !hex_decode(slice_str(state), ret->state)) {
+    ret->state_len = bytes_of(j, "state", ret->state, sizeof(ret->state));
+    if (ret->state_len == SIZE_MAX) {
         return refuse("state", err);
     }
     return 0;
@@ -199,9 +217,10 @@ static int read_uploads(json_t *all, struct store_state *ret, struct err *err)
     ret->uploads = xcalloc(json_array_size(all) + 1, sizeof(*ret->uploads));
     json_array_foreach(all, i, one)
     {
+        char owner[UPLOAD_OWNER_MAX + 1];
         struct handed_upload u;
 
-        if (read_upload(one, &u, err) < 0) {
+        if (read_upload(one, &u, owner, err) < 0) {
             return -1;
         }
         u.id = xstrdup(u.id);
@@ -321,6 +340,7 @@ int admin_take_blob(const struct admin *a, const struct admin_query *q, struct b
 int admin_take_upload(const struct admin *a, const struct admin_query *q, struct buf *out,
                       struct err *err)
 {
+    char owner[UPLOAD_OWNER_MAX + 1];
     struct handed_upload upload;
     json_t *j;
     int result;
@@ -328,7 +348,7 @@ int admin_take_upload(const struct admin *a, const struct admin_query *q, struct
     if (read_object(q->body, &j, err) < 0) {
         return -1;
     }
-    result = read_upload(j, &upload, err);
+    result = read_upload(j, &upload, owner, err);
     if (result == 0) {
         result = store_take_upload(a->store, &upload, err);
     }

@@ -62,10 +62,9 @@ void hand_over_ask(struct hand_over *h, struct http_exchange *x)
     fd = http_detach(x);
     if (fd < 0) {
         http_abort(x);
-    } else if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0) {
-        close(fd);
-    } else if (!atomic_compare_exchange_strong(&h->asked, &nobody, fd)) {
-        close(fd); /* just now */
+    } else if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0 ||
+               !atomic_compare_exchange_strong(&h->asked, &nobody, fd)) {
+        close(fd); /* the other process sees the end of it, and gives up */
     } else {
         ignore_result(write(h->event, &one, sizeof(one)) < 0);
     }
