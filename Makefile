@@ -109,9 +109,11 @@ compile_commands.json: $(SRCS) Makefile
 	    "directory": os.getcwd(), "command": "$(CC) " + os.environ["FLAGS"] + " -c " + f} \
 	    for f in sys.argv[1:]], indent=1))' $(SRCS) >$@
 
-# deps-SECTION: the Debian packages of a section of docker/packages.
-deps: deps-build deps-test deps-bench deps-lint deps-fuzz
-deps-%:
+# deps-SECTION: the Debian packages of a section of docker/packages. A static rule, as make looks
+# for no other for what is phony.
+SECTIONS := $(addprefix deps-,build test bench lint fuzz)
+deps: $(SECTIONS)
+$(SECTIONS): deps-%:
 	@test '$(DEPS)' = no || docker/install-packages $*
 
 clean:
@@ -120,6 +122,6 @@ clean:
 DEPFILES := $(OBJS) $(MAIN:%.c=$B/%.o) $(UNITS:=.o) $(FUZZERS:=.o) $B/tests/fuzz/replay.o
 -include $(DEPFILES:.o=.d)
 .PHONY: all run test unit e2e clients sweep sweeping soak lint bench fuzz fuzzers install deps clean \
-        deps-build deps-test deps-bench deps-lint deps-fuzz
+        $(SECTIONS)
 .SECONDARY:
 .DELETE_ON_ERROR:
