@@ -188,5 +188,5 @@ def test_a_smaller_budget_at_the_next_start(registry, larder):
     lar.config["cache"] = {"max_size": 5 * MIB}
     lar.start()
     lar.wait(lambda: lar.counters()["store_held_bytes"] <= 4.5 * MIB, "the rest is gone")
-    assert 5 <= lar.counter("evictions") <= 7
     lar.wait(lambda: "evict.done" in lar.events, "the run is told of")
+    assert 5 <= lar.counter("evictions") <= 7
