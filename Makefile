@@ -70,7 +70,7 @@ run: $B/larder
 
 test: all $(UNITS) $(REPLAYS) deps-test
 	@$(TESTS) unit fuzz e2e clients
-unit: $(UNITS) $(REPLAYS)
+unit: $(UNITS) $(REPLAYS) deps-unit
 	@$(TESTS) unit fuzz
 e2e clients: all deps-test
 	@$(TESTS) $@
@@ -111,7 +111,7 @@ compile_commands.json: $(SRCS) Makefile
 
 # deps-SECTION: the Debian packages of a section of docker/packages. A static rule, as make looks
 # for no other for what is phony.
-SECTIONS := $(addprefix deps-,build test bench lint fuzz)
+SECTIONS := $(addprefix deps-,build unit test bench lint fuzz)
 deps: $(SECTIONS)
 $(SECTIONS): deps-%:
 	@test '$(DEPS)' = no || docker/install-packages $*
