@@ -1,5 +1,6 @@
 """What the tests with real clients stand on; place.py says where they run."""
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -20,12 +21,20 @@ from upstream import PORTS, Upstream  # noqa: E402
 collect_ignore = ["python"]
 
 
+def fresh_folder(parent, name):
+    """One that nobody else has. podman reads a layout's path as a reference, in which no component
+    may have the underscores that mkdtemp() puts anywhere."""
+    folder = os.path.join(parent, f"{name}-{secrets.token_hex(6)}")
+    os.mkdir(folder, 0o700)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def place():
     """The namespaces that everything runs in."""
     if os.geteuid() != 0:
         pytest.skip("only root may make the network namespace")
-    folder = tempfile.mkdtemp(prefix="larder-clients-")
+    folder = fresh_folder(tempfile.gettempdir(), "larder-clients")
     place = Place(folder)
     try:
         place.enter()
@@ -138,7 +147,7 @@ class World:
 
 @pytest.fixture
 def world(place, samples, request):
-    folder = tempfile.mkdtemp(prefix="test-", dir=place.folder)
+    folder = fresh_folder(place.folder, "test")
     world = World(place, folder)
     yield world
     world.end()
