@@ -75,6 +75,8 @@
     X(upstream_shut, "questions that an endpoint was not asked because it only fails")             \
     X(helper_runs, "credential helper programs started")                                           \
     X(credential_failures, "times that a credential could not be read or had")                     \
+    X(upstream_hedges, "requests sent to another endpoint as well, as the first said nothing")     \
+    X(upstream_hedges_won, "of those, the ones that answered first")                               \
     X(upstream_late, "requests that waited for upstream in vain")                                  \
     X(upstream_spared, "tags answered as they were because the rate limit of upstream runs low")   \
     X(hub_ratelimit_limit, "Docker Hub's limit as last said")                                      \

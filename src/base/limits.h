@@ -20,6 +20,7 @@
     X(tls, 5000, "a TLS handshake")                                                                \
     X(tls_files, 10000, "between two looks whether certificates of listeners changed")             \
     X(upstream_headers, 15000, "the response head of an upstream")                                 \
+    X(hedge, 500, "an endpoint that says nothing for so long: another is asked as well; 0: none")  \
     X(breaker, 10000, "an endpoint that only failed for so long is not asked for a while")         \
     X(breaker_pause, 5000, "that while, at first; longer each time, up to a minute")               \
     X(upstream_stall, 30000, "an upstream body without a byte")                                    \

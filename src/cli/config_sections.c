@@ -370,8 +370,8 @@ static int read_wait(const struct config_node *n, void *at)
 /* Those that 0 turns off. */
 static bool may_be_zero(const char *limit)
 {
-    static const char *const NAMES[] = {"early_headers", "retry_for",   "bad_digest", "negative",
-                                        "drain",         "names_fresh", "names_stale"};
+    static const char *const NAMES[] = {"early_headers", "retry_for",   "bad_digest",  "negative",
+                                        "drain",         "names_fresh", "names_stale", "hedge"};
 
     for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
         if (strcmp(limit, NAMES[i]) == 0) {

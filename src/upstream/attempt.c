@@ -709,6 +709,7 @@ static const struct step *step_head(struct op *op)
         break;
     }
     h = http_call_head(a->call);
+    endpoint_took(a->endpoint, loop_now(op->loop) - a->since_ms);
     note_rate_limit(a, h);
     if (at_home(a)) {
         atomic_store(&a->endpoint->is_private, !http_call_is_public(a->call));

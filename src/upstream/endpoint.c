@@ -12,6 +12,8 @@
 /* So many failures and no answer, before an endpoint is shut. */
 #define SHUT_FAILS 5
 #define SHUT_MAX_MS 60000
+/* However slow it has become, a stall is told by then: so many times limits.hedge. */
+#define PATIENCE_MAX 8
 
 /* A path that holds /v2 is used as it stands, any other has it added. */
 static void take_path(struct endpoint *e, struct slice path)
@@ -66,16 +68,17 @@ void endpoint_fini(struct endpoint *e)
     e->url = NULL;
 }
 
-/* Under the lock, as the next three. */
-static void put_behind(struct endpoint *e, uint64_t now_ms)
+/* Under the lock, as the next. Whether it was not behind already. */
+static bool put_behind(struct endpoint *e, uint64_t now_ms)
 {
     uint64_t pause = (uint64_t)UNHEALTHY_MIN_MS << (e->fails < 8 ? e->fails : 8);
 
     if (e->unhealthy_until > now_ms) {
-        return;
+        return false;
     }
     e->fails++;
     e->unhealthy_until = now_ms + (pause < UNHEALTHY_MAX_MS ? pause : UNHEALTHY_MAX_MS);
+    return true;
 }
 
 /* What fails while it is shut was under way before, or was the one question of a pause, which set
@@ -100,7 +103,7 @@ void endpoint_failed(struct endpoint *e, uint64_t now_ms)
     bool shut;
 
     pthread_mutex_lock(&e->lock);
-    put_behind(e, now_ms);
+    ignore_result(put_behind(e, now_ms));
     shut = shut_if_hopeless(e, now_ms);
     fails = e->in_a_row;
     pthread_mutex_unlock(&e->lock);
@@ -125,6 +128,52 @@ void endpoint_worked(struct endpoint *e)
     if (was_shut) {
         log_event(LOG_INFO, "upstream.open", "%s answers again", e->url);
     }
+}
+
+void endpoint_lagged(struct endpoint *e, uint64_t now_ms, const char *why)
+{
+    uint64_t until;
+    bool is_new;
+
+    pthread_mutex_lock(&e->lock);
+    is_new = put_behind(e, now_ms);
+    until = e->unhealthy_until;
+    pthread_mutex_unlock(&e->lock);
+    if (is_new) {
+        log_event(LOG_INFO, "upstream.slow", "%s %s: others are asked before it for %llu s", e->url,
+                  why, (unsigned long long)(until - now_ms) / 1000);
+    }
+}
+
+/* As TCP finds out when to send again (RFC 6298 2): a mean, and how far from it answers are. */
+void endpoint_took(struct endpoint *e, uint64_t ms)
+{
+    int64_t took = (int64_t)ms;
+
+    pthread_mutex_lock(&e->lock);
+    if (e->usual_ms == 0) {
+        e->usual_ms = took;
+        e->spread_ms = took / 2;
+    } else {
+        int64_t off = took > e->usual_ms ? took - e->usual_ms : e->usual_ms - took;
+
+        e->spread_ms += (off - e->spread_ms) / 4;
+        e->usual_ms += (took - e->usual_ms) / 8;
+    }
+    pthread_mutex_unlock(&e->lock);
+}
+
+uint64_t endpoint_patience(struct endpoint *e)
+{
+    uint64_t usual;
+
+    pthread_mutex_lock(&e->lock);
+    usual = (uint64_t)(e->usual_ms + 4 * e->spread_ms);
+    pthread_mutex_unlock(&e->lock);
+    if (usual > PATIENCE_MAX * limits.hedge) {
+        return PATIENCE_MAX * limits.hedge;
+    }
+    return usual > limits.hedge ? usual : limits.hedge;
 }
 
 bool endpoint_admits(struct endpoint *e, uint64_t now_ms, uint64_t *ret_wait)

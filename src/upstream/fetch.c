@@ -1,17 +1,25 @@
 /*
- * upstream/fetch.c - one question: endpoint after endpoint.
+ * upstream/fetch.c - one question: endpoint after endpoint, and for a while two at once.
  *
- *   secret -> endpoint -> wait --2xx--> ready
- *     ^                    |
- *     '--it cannot: next---'  none left -> failed
+ *   secret -> endpoint -> race --2xx of either--> ready
+ *     ^                   |  '--the first says nothing: another beside it
+ *     '--none can: next---'  none left -> failed
+ *
+ * What is hedged is every wait for a head, a token included, as a host that stalls often gives its
+ * tokens itself. A body is not: where it stalls, the caller asks for the rest, elsewhere.
  */
 #include "upstream/fetch.h"
 
 #include "base/counter.h"
+#include "base/limits.h"
 #include "upstream/attempt.h"
 #include "upstream/upstream_impl.h"
 
 #include <stdlib.h>
+
+#define RACERS 2
+/* Where hedges are used up, it is looked again after so many parts of limits.hedge. */
+#define AGAIN_PARTS 4
 
 struct fetch {
     struct op op;
@@ -29,12 +37,15 @@ struct fetch {
     struct endpoint *order[ENDPOINTS_MAX];
     size_t n_order;
     size_t at;
-    struct attempt *attempt;
+    struct attempt *racing[RACERS]; /* the one asked first and the one beside it; NULL: none */
+    struct attempt *winner;
+    struct timer timer; /* until a second one is due */
+    bool hedged;        /* there was one, or there will be none */
 };
 
 STEP(secret);
 STEP(endpoint);
-STEP(wait);
+STEP(race);
 STEP(failed);
 
 static struct fetch *fetch_of(struct op *op)
@@ -49,9 +60,17 @@ static void on_secret(struct waiter *w)
     op_wake(&container_of(w, struct fetch, waiter)->op);
 }
 
+static void on_timer(struct timer *t)
+{
+    op_wake(&container_of(t, struct fetch, timer)->op);
+}
+
 static void fetch_ended(struct op *op)
 {
-    loop_defer(op->loop, fetch_of(op)->user);
+    struct fetch *f = fetch_of(op);
+
+    timer_fini(&f->timer);
+    loop_defer(op->loop, f->user);
 }
 
 /* Healthy endpoints first, each group as configured. */
@@ -85,6 +104,11 @@ struct fetch *fetch_new(const struct fetch_question *q, struct loop *l, struct t
     f->question.repo = f->repo;
     f->question.reference = f->reference;
     waiter_init(&f->waiter, on_secret);
+    timer_init(&f->timer, l, on_timer);
+    f->hedged = f->upstream->n_endpoints < 2 || limits.hedge == 0;
+    if (!f->hedged) {
+        hedge_budget_earn(&f->upstream->hedges);
+    }
     order_endpoints(f, loop_now(l));
     op_start(&f->op, l, &S_secret, &S_failed, fetch_ended);
     return f;
@@ -97,7 +121,11 @@ void fetch_free(struct fetch *f)
     }
     op_cancel(&f->op);
     bell_leave(&f->waiter);
-    attempt_free(f->attempt);
+    timer_fini(&f->timer);
+    for (size_t i = 0; i < RACERS; i++) {
+        attempt_free(f->racing[i]);
+    }
+    attempt_free(f->winner);
     secret_unref(f->secret);
     free(f->repo);
     free(f->reference);
@@ -114,12 +142,22 @@ enum fetch_state fetch_poll(struct fetch *f, struct err *err)
 
 const struct fetch_answer *fetch_answer(const struct fetch *f)
 {
-    return attempt_answer(f->attempt);
+    return attempt_answer(f->winner);
 }
 
 ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err)
 {
-    return f->question.head ? 0 : attempt_read(f->attempt, p, n, err);
+    ssize_t got;
+
+    if (f->question.head) {
+        return 0;
+    }
+    got = attempt_read(f->winner, p, n, err);
+    if (got == STREAM_FAILED && f->upstream->n_endpoints > 1) {
+        endpoint_lagged(attempt_endpoint(f->winner), loop_now(f->op.loop),
+                        "left a body unfinished");
+    }
+    return got;
 }
 
 /* --- from one endpoint to the next ---------------------------------------------------------- */
@@ -194,30 +232,131 @@ static const struct step *step_endpoint(struct op *op)
     if (e == NULL) {
         return &S_failed;
     }
-    f->attempt = ask(f, e);
-    return &S_wait;
+    f->racing[0] = ask(f, e);
+    return &S_race;
 }
 
-static const struct step *step_wait(struct op *op)
+/* --- two at once ---------------------------------------------------------------------------- */
+
+/* The next endpoint that is well, taken out of the order; NULL: none is. */
+static struct endpoint *next_healthy(struct fetch *f)
+{
+    uint64_t now = loop_now(f->op.loop);
+    uint64_t wait;
+
+    for (size_t i = f->at; i < f->n_order; i++) {
+        struct endpoint *e = f->order[i];
+
+        if (endpoint_is_healthy(e, now) && endpoint_admits(e, now, &wait)) {
+            memmove(&f->order[f->at + 1], &f->order[f->at], (i - f->at) * sizeof(f->order[0]));
+            f->order[f->at++] = e;
+            return e;
+        }
+    }
+    return NULL;
+}
+
+/* What counts against a rate limit of which little is left is not asked for twice. */
+static bool is_rationed(const struct fetch *f)
+{
+    return f->question.kind == FETCH_MANIFEST && !f->question.head &&
+           upstream_is_short(f->upstream, loop_now(f->op.loop));
+}
+
+/* Asks another endpoint as well. */
+static void hedge(struct fetch *f)
+{
+    struct endpoint *e;
+
+    if (!hedge_budget_take(&f->upstream->hedges)) {
+        timer_set(&f->timer, limits.hedge / AGAIN_PARTS);
+        return;
+    }
+    f->hedged = true;
+    e = next_healthy(f);
+    if (e == NULL) {
+        hedge_budget_return(&f->upstream->hedges);
+        return;
+    }
+    count(upstream_hedges);
+    f->racing[1] = ask(f, e);
+}
+
+/* Sees to it that the first does not keep everybody waiting. It may have got further meanwhile, to
+ * its token or to where it redirects: then its time begins anew. */
+static void hedge_when_due(struct fetch *f)
+{
+    uint64_t now = loop_now(f->op.loop);
+    uint64_t due;
+
+    if (f->hedged) {
+        return;
+    }
+    due = attempt_since(f->racing[0]) + endpoint_patience(attempt_endpoint(f->racing[0]));
+    if (now < due) {
+        timer_set(&f->timer, due - now);
+    } else if (is_rationed(f)) {
+        f->hedged = true;
+    } else {
+        hedge(f);
+    }
+}
+
+/* The one that is left of the two is cut off. */
+static const struct step *won(struct fetch *f, size_t i)
+{
+    struct attempt *other = f->racing[RACERS - 1 - i];
+
+    f->winner = f->racing[i];
+    if (i > 0) {
+        count(upstream_hedges_won);
+        hedge_budget_return(&f->upstream->hedges);
+    }
+    if (i > 0 && other != NULL) {
+        endpoint_lagged(attempt_endpoint(other), loop_now(f->op.loop),
+                        "said nothing while another answered");
+    }
+    attempt_free(other);
+    f->racing[0] = NULL;
+    f->racing[1] = NULL;
+    attempt_wake(f->winner, f->user);
+    f->state = FETCH_READY;
+    return STEP_END;
+}
+
+/* What one cannot the other still may: only where neither is left the next endpoint is asked. */
+static const struct step *step_race(struct op *op)
 {
     struct fetch *f = fetch_of(op);
-    struct err err = {0};
+    bool waits = false;
 
-    switch (attempt_poll(f->attempt, &err)) {
-    case FETCH_NOT_YET:
-        return STEP_WAIT;
-    case FETCH_READY:
-        attempt_wake(f->attempt, f->user);
-        f->state = FETCH_READY;
-        return STEP_END;
-    case FETCH_FAILED:
-        break;
+    for (size_t i = 0; i < RACERS; i++) {
+        struct err err = {0};
+
+        if (f->racing[i] == NULL) {
+            continue;
+        }
+        switch (attempt_poll(f->racing[i], &err)) {
+        case FETCH_READY:
+            return won(f, i);
+        case FETCH_NOT_YET:
+            waits = true;
+            break;
+        case FETCH_FAILED:
+            note_error(f, &err);
+            attempt_free(f->racing[i]);
+            f->racing[i] = NULL;
+            break;
+        }
     }
-    note_error(f, &err);
-    attempt_free(f->attempt);
-    f->attempt = NULL;
-    return &S_secret;
+    if (!waits) {
+        return &S_secret;
+    }
+    hedge_when_due(f);
+    return STEP_WAIT;
 }
+
+/* --- no answer ------------------------------------------------------------------------------ */
 
 static const struct step *step_failed(struct op *op)
 {

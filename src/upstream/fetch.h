@@ -9,7 +9,9 @@
  *   ERR_UNSUPPORTED        405 and the like: HEAD is refused here
  *   ERR_UPSTREAM_SHUT      its endpoints only fail and are not asked now; err.retry_after says when
  *   ERR_UPSTREAM_DOWN, ERR_UPSTREAM_TLS, ERR_TIMEOUT, ERR_UPSTREAM_PROTOCOL   the rest
- * It tries each endpoint once, healthy ones first; retries with pauses are the caller's.
+ * It tries each endpoint once, healthy ones first; retries with pauses are the caller's. Where one
+ * says nothing for a while (limits.hedge), the next healthy one is asked beside it: once a fetch,
+ * and within what upstream/hedge.h allows. The first good answer counts; the other is cut off.
  * Rules: design section 6; protocol.md 2.1 to 2.4, 2.8.
  */
 #ifndef UPSTREAM_FETCH_H

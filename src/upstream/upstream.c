@@ -61,6 +61,7 @@ static int add_endpoints(struct upstream *u, const struct upstream_options *o, s
 static int upstream_init(struct upstream *u, const struct upstream_options *o, struct err *err)
 {
     u->name = xstrdup(o->name);
+    hedge_budget_init(&u->hedges);
     u->credentials = xcalloc(o->n_credentials, sizeof(*u->credentials));
     u->n_credentials = o->n_credentials;
     for (size_t i = 0; i < o->n_credentials; i++) {

@@ -3,6 +3,7 @@
 #define UPSTREAM_UPSTREAM_IMPL_H
 
 #include "upstream/endpoint.h"
+#include "upstream/hedge.h"
 #include "upstream/proxyenv.h"
 #include "upstream/rules.h"
 #include "upstream/token.h"
@@ -16,6 +17,7 @@ struct upstream {
     char *name;
     struct endpoint endpoints[ENDPOINTS_MAX];
     size_t n_endpoints;
+    struct hedge_budget hedges;
     struct credential *credentials;
     size_t n_credentials;
     _Atomic uint64_t short_until; /* monotonic ms; 0: there is enough left, or nothing is known */

@@ -42,7 +42,7 @@ combination that makes sense (each call gives the rule back, except those that g
 `corrupt` are those of the blob; n counts the bytes of one response's body.
 
 What was asked: `reg.requests` (each a Seen), `reg.hits(method, part)`, `reg.wait_hits(method, part,
-n)`, `reg.tokens` (how many were given). Tokens: `reg.auth = Bearer(...)`, `Basic(user, password)`
+n)`, `reg.wait_gone(seen)` (who asked for what is held hangs up), `reg.tokens` (how many were given). Tokens: `reg.auth = Bearer(...)`, `Basic(user, password)`
 or None; `reg.revoke_tokens()` makes those given so far worthless, `reg.forbid(repo)` answers 403
 for one repository to whoever asks. `reg.stop()` closes the listener and all connections;
 `reg.start_again()` serves on the same port.
@@ -51,6 +51,7 @@ import base64
 import hashlib
 import json
 import random
+import select
 import socket
 import struct
 import threading
@@ -104,6 +105,7 @@ class Seen:
         self.headers = headers
         self.body = body
         self.sent = 0
+        self.connection = None
         self.ended = threading.Event()
 
     def fits(self, method, part):
@@ -397,6 +399,14 @@ class Registry:
         with self._changed:
             return self._changed.wait_for(lambda: seen.sent >= n, timeout)
 
+    def wait_gone(self, seen, timeout=10):
+        """Waits until who sent that request, whose answer is held, has closed the connection."""
+        readable, _, _ = select.select([seen.connection], [], [], timeout)
+        try:
+            return bool(readable) and not seen.connection.recv(1, socket.MSG_PEEK)
+        except ConnectionResetError:
+            return True
+
     # --- serving -------------------------------------------------------------------------------
 
     def start_again(self):
@@ -460,6 +470,7 @@ class Registry:
 
     def _converse(self, connection, stream):
         while (seen := read_request(stream)) is not None:
+            seen.connection = connection
             try:
                 if not self._respond(connection, seen):
                     break

@@ -118,7 +118,7 @@ static void test_sections(void)
         " \"untagged_after\": \"1h\", \"protect\": [\"V-*\", \"latest\"]}},"
         " \"cache\": {\"max_size\": \"50GB\", \"min_free\": \"512MiB\", \"prefetch\": false},"
         " \"log\": {\"level\": \"debug\", \"format\": \"json\"},"
-        " \"limits\": {\"first_byte\": \"5s\", \"drain\": \"0s\", \"names_stale\": \"2m\"}}";
+        " \"limits\": {\"first_byte\": \"5s\", \"drain\": \"0s\", \"hedge\": \"0s\", \"names_stale\": \"2m\"}}";
     struct config *c = parse(text, NULL);
 
     if (!good(c, "every section")) {
@@ -148,6 +148,7 @@ static void test_sections(void)
     CHECK(c->min_free == 512ull << 20 && c->min_free_percent == 0);
     CHECK(c->log_level == LOG_DEBUG && c->log_json);
     CHECK(c->limits.first_byte == 5000 && c->limits.drain == 0);
+    CHECK(c->limits.hedge == 0);
     CHECK(c->limits.names_stale == 120000 && c->limits.connect == 5000);
     config_free(c);
 }
