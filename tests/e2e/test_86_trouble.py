@@ -144,6 +144,31 @@ def black_hole():
     return sock
 
 
+@pytest.mark.parametrize("cut", ["refused", "silent"])
+def test_a_warm_pull_is_none_of_upstreams_business(registry, larder, cut):
+    """With upstream cut off it takes no longer than with it there, as nothing is tried."""
+    layers = [noise(300_000, seed) for seed in range(3)]
+    img = registry.add_image("library/a", "latest", layers)
+    paths = [TAG.format("a"), "/v2/library/a/manifests/" + img.digest]
+    paths += ["/v2/library/a/blobs/" + digest for digest in [img.config, *img.layers]]
+    lar = start(larder, registry, tags={"ttl": "1h"})
+    warm = [lar.get(path).body for path in paths]
+    assert warm[0] == img.body and warm[3:] == layers
+    lar.wait(lambda: lar.counter("flights_open") == 0, "all of it is kept")
+    lar.stop()
+    registry.stop()
+    with black_hole() as hole:
+        if cut == "silent":
+            lar.upstreams = {"docker.io": f"http://127.0.0.1:{hole.getsockname()[1]}"}
+        lar.start()
+        replies = [lar.get(path) for path in paths]
+        assert [reply.body for reply in replies] == warm
+        assert {reply.source() for reply in replies} == {"hit"}
+        tried = [lar.counter(name) for name in (
+            "upstream_connections", "upstream_requests", "upstream_errors", "asks_started")]
+        assert tried == [0, 0, 0, 0]
+
+
 def test_warm_pulls_wait_once_for_what_does_not_answer(registry, larder):
     """The first that waits in vain spares the others: where an upstream says nothing, a warm pull
     of many old tags waits for `patience` once, and not for each of them."""
