@@ -2,9 +2,9 @@
  * upstream/hedge.h - how many hedges an upstream may have. Any thread.
  *
  * A hedge is a second request for the same thing to another endpoint, as the first says nothing.
- * One that wins costs nothing: where an endpoint stalls, all who wait for it are helped. One that is
- * in vain is paid for by ten fetches, so that an upstream that is slow as a whole gets a tenth more
- * to do, and never more than HEDGES_MAX at once.
+ * One that wins costs nothing: where an endpoint stalls, all who wait for it are helped. One in
+ * vain is paid for by ten fetches, so that an upstream that is slow as a whole gets a tenth more to
+ * do, and HEDGES_MAX at once.
  */
 #ifndef UPSTREAM_HEDGE_H
 #define UPSTREAM_HEDGE_H

@@ -42,10 +42,11 @@ combination that makes sense (each call gives the rule back, except those that g
 `corrupt` are those of the blob; n counts the bytes of one response's body.
 
 What was asked: `reg.requests` (each a Seen), `reg.hits(method, part)`, `reg.wait_hits(method, part,
-n)`, `reg.wait_gone(seen)` (who asked for what is held hangs up), `reg.tokens` (how many were given). Tokens: `reg.auth = Bearer(...)`, `Basic(user, password)`
-or None; `reg.revoke_tokens()` makes those given so far worthless, `reg.forbid(repo)` answers 403
-for one repository to whoever asks. `reg.stop()` closes the listener and all connections;
-`reg.start_again()` serves on the same port.
+n)`, `reg.wait_gone(seen)` (who asked for what is held hangs up), `reg.tokens` (how many were
+given). Tokens: `reg.auth = Bearer(...)`, `Basic(user, password)` or None; `reg.revoke_tokens()`
+makes those given so far worthless, `reg.forbid(repo)` answers 403 for one repository to whoever
+asks. `reg.stop()` closes the listener and all connections; `reg.start_again()` serves on the same
+port.
 """
 import base64
 import hashlib

@@ -118,7 +118,8 @@ static void test_sections(void)
         " \"untagged_after\": \"1h\", \"protect\": [\"V-*\", \"latest\"]}},"
         " \"cache\": {\"max_size\": \"50GB\", \"min_free\": \"512MiB\", \"prefetch\": false},"
         " \"log\": {\"level\": \"debug\", \"format\": \"json\"},"
-        " \"limits\": {\"first_byte\": \"5s\", \"drain\": \"0s\", \"hedge\": \"0s\", \"names_stale\": \"2m\"}}";
+        " \"limits\": {\"first_byte\": \"5s\", \"drain\": \"0s\", \"hedge\": \"0s\", "
+        "\"names_stale\": \"2m\"}}";
     struct config *c = parse(text, NULL);
 
     if (!good(c, "every section")) {
