@@ -4,6 +4,10 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <string.h>
 
@@ -65,6 +69,20 @@ void sha_of(enum sha_alg alg, const void *p, size_t n, unsigned char *out)
     sha_init(&h, alg);
     sha_update(&h, p, n);
     sha_final(&h, out);
+}
+
+void sha_mac(const unsigned char *key, size_t key_n, const void *p, size_t n,
+             unsigned char out[SHA_MAC_SIZE])
+{
+    unsigned len = 0;
+    const unsigned char *made = HMAC(EVP_sha256(), key, (int)key_n, p, n, out, &len);
+
+    assert(made != NULL && len == SHA_MAC_SIZE); /* a key and a digest that are there */
+}
+
+bool sha_mac_same(const unsigned char a[SHA_MAC_SIZE], const unsigned char b[SHA_MAC_SIZE])
+{
+    return CRYPTO_memcmp(a, b, SHA_MAC_SIZE) == 0;
 }
 
 static size_t state_size(enum sha_alg alg)

@@ -1,5 +1,5 @@
 /*
- * base/sha.h - SHA-256 and SHA-512 whose state can be kept and taken up again.
+ * base/sha.h - SHA-256 and SHA-512 whose state can be kept and taken up again, and HMAC-SHA256.
  *
  * The state of a broken download or upload is stored beside its bytes, so that it goes on without
  * reading them again; OpenSSL's EVP interface of 3.0 cannot do that, its low-level one can.
@@ -34,6 +34,13 @@ size_t sha_size(enum sha_alg alg);
 
 /* Of n bytes at once. */
 void sha_of(enum sha_alg alg, const void *p, size_t n, unsigned char *out);
+
+#define SHA_MAC_SIZE 32
+/* HMAC-SHA256 (RFC 2104) of n bytes by a key. */
+void sha_mac(const unsigned char *key, size_t key_n, const void *p, size_t n,
+             unsigned char out[SHA_MAC_SIZE]);
+/* Whether two of them are the same, in a time that does not tell how far they are. */
+bool sha_mac_same(const unsigned char a[SHA_MAC_SIZE], const unsigned char b[SHA_MAC_SIZE]);
 
 /* The state as bytes for this machine's own disk; returns their number, at most SHA_STATE_MAX. */
 size_t sha_save(const struct sha *h, unsigned char out[SHA_STATE_MAX]);

@@ -294,8 +294,44 @@ static void test_clock_parse(void)
     }
 }
 
+/* RFC 4231 4.3 and 4.7, and a key of none. */
+static void test_mac(void)
+{
+    static const struct {
+        const char *key;
+        size_t key_n;
+        const char *text;
+        const char *want;
+    } CASES[] = {
+        {"Jefe", 4, "what do ya want for nothing?",
+         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"},
+        {NULL, 131, "Test Using Larger Than Block-Size Key - Hash Key First",
+         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"},
+        {"", 0, "", "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad"},
+    };
+    unsigned char long_key[131];
+    unsigned char first[SHA_MAC_SIZE] = {0};
+
+    memset(long_key, 0xaa, sizeof(long_key));
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        const char *key = CASES[i].key == NULL ? (const char *)long_key : CASES[i].key;
+        unsigned char out[SHA_MAC_SIZE];
+        char text[2 * SHA_MAC_SIZE + 1];
+
+        sha_mac((const unsigned char *)key, CASES[i].key_n, CASES[i].text, strlen(CASES[i].text),
+                out);
+        hex_encode(out, sizeof(out), text);
+        CHECK_STR(text, CASES[i].want);
+        CHECK(sha_mac_same(out, out) && !sha_mac_same(out, first));
+        memcpy(first, out, sizeof(first));
+        first[SHA_MAC_SIZE - 1] ^= 1;
+        CHECK(!sha_mac_same(out, first));
+    }
+}
+
 int main(void)
 {
+    test_mac();
     test_sha();
     test_map();
     test_err();
