@@ -24,9 +24,10 @@
 struct user {
     char *name;
     char *hash;
+    unsigned line;
 };
 
-/* One state of the file. */
+/* One state of the file, by name; of several with one name the first counts. */
 struct user_list {
     struct user *all;
     size_t n;
@@ -79,6 +80,33 @@ static bool is_bcrypt(struct slice s)
            (s.p[4] != '0' || s.p[5] >= '4') && (s.p[4] != '1' || s.p[5] <= '6');
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct user *one = a;
+    const struct user *other = b;
+    int order = strcmp(one->name, other->name);
+
+    return order != 0 ? order : one->line < other->line ? -1 : 1;
+}
+
+/* NULL: there is none. */
+static const struct user *list_find(const struct user_list *l, const char *name)
+{
+    size_t low = 0;
+    size_t high = l->n;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (strcmp(l->all[middle].name, name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < l->n && strcmp(l->all[low].name, name) == 0 ? &l->all[low] : NULL;
+}
+
 static int list_parse(const char *path, struct slice text, struct user_list *ret, struct err *err)
 {
     struct slice line;
@@ -99,9 +127,13 @@ static int list_parse(const char *path, struct slice text, struct user_list *ret
                            path, n);
         }
         ret->all = xrealloc(ret->all, (ret->n + 1) * sizeof(*ret->all));
+        ret->all[ret->n].line = n;
         ret->all[ret->n].name = xasprintf("%.*s", (int)colon, line.p);
         ret->all[ret->n++].hash =
             xasprintf("%.*s", (int)(line.len - colon - 1), line.p + colon + 1);
+    }
+    if (ret->n > 0) {
+        qsort(ret->all, ret->n, sizeof(*ret->all), by_name);
     }
     return 0;
 }
@@ -264,13 +296,11 @@ static bool same_text(const char *a, const char *b)
 /* A copy of the hash of that user; of one who is unknown some other's, so that it takes as long. */
 static char *hash_of(struct users *u, const char *name, bool *ret_known)
 {
-    const struct user *found = NULL;
+    const struct user *found;
     char *copy = NULL;
 
     pthread_mutex_lock(&u->lock);
-    for (size_t i = 0; found == NULL && i < u->list.n; i++) {
-        found = strcmp(u->list.all[i].name, name) == 0 ? &u->list.all[i] : NULL;
-    }
+    found = list_find(&u->list, name);
     *ret_known = found != NULL;
     if (found == NULL && u->list.n > 0) {
         found = &u->list.all[0];
@@ -282,7 +312,20 @@ static char *hash_of(struct users *u, const char *name, bool *ret_known)
     return copy;
 }
 
-bool users_check(struct users *u, const struct user_claim *claim)
+bool users_hash(struct users *u, const char *name, char ret[USER_HASH_MAX])
+{
+    const struct user *found;
+
+    pthread_mutex_lock(&u->lock);
+    found = list_find(&u->list, name);
+    if (found != NULL) {
+        memcpy(ret, found->hash, USER_HASH_MAX); /* is_bcrypt() saw to its length */
+    }
+    pthread_mutex_unlock(&u->lock);
+    return found != NULL;
+}
+
+static bool check_hash(struct users *u, const struct user_claim *claim)
 {
     struct crypt_data *data = xnew(struct crypt_data);
     _cleanup_free_ char *hash = NULL;
@@ -290,12 +333,23 @@ bool users_check(struct users *u, const struct user_claim *claim)
     bool known;
     bool good;
 
-    users_renew(u);
     hash = hash_of(u, claim->name, &known);
     made = hash == NULL ? NULL : crypt_r(claim->password, hash, data);
     good = made != NULL && same_text(made, hash) && known;
     explicit_bzero(data, sizeof(*data));
     free(data);
+    return good;
+}
+
+bool users_check(struct users *u, const struct user_claim *claim)
+{
+    bool good;
+
+    users_renew(u);
+    if (users_remembered(u, claim)) {
+        return true;
+    }
+    good = check_hash(u, claim);
     if (good) {
         remember(u, claim);
     }

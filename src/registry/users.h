@@ -13,6 +13,7 @@
 
 #define USER_MAX 128
 #define PASSWORD_MAX 73 /* bcrypt looks at 72 bytes, so longer ones are refused */
+#define USER_HASH_MAX 61
 
 struct users;
 
@@ -33,8 +34,13 @@ bool users_claim(struct slice field, struct user_claim *ret) MUST_CHECK;
 /* Whether it was found good lately. Does not block. */
 bool users_remembered(struct users *u, const struct user_claim *claim);
 
-/* Looks it up and remembers it where it is good. Blocks for long: pool threads. */
+/* Looks whether the file changed, and then for the password where it is not remembered; remembers
+ * it where it is good. Blocks for long: pool threads. */
 bool users_check(struct users *u, const struct user_claim *claim);
+
+/* The user's hash, as the file said when it was last read: another for another password. False:
+ * there is no such user. Does not block. */
+bool users_hash(struct users *u, const char *name, char ret[USER_HASH_MAX]) MUST_CHECK;
 
 /* Whether a client may try a password now: begins one try of so many in a minute, which
  * users_tried_well() takes back where it was good. Else *ret_wait is the seconds to wait. */

@@ -4,7 +4,8 @@
 
 #include "tap.h"
 
-#define HASH "$2b$04$abcdefghijklmnopqrstuvABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+#define HASH_REST "$abcdefghijklmnopqrstuvABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+#define HASH "$2b$04" HASH_REST
 
 static void test_basic(void)
 {
@@ -76,6 +77,25 @@ static void test_lines(void)
     }
 }
 
+/* By name, whatever the order of the lines; of two with one name the first counts. */
+static void test_find(void)
+{
+    static const char TEXT[] = "b:" HASH "\nB:" HASH "\na:$2b$05" HASH_REST "\nb:$2b$06" HASH_REST
+                               "\nab:" HASH "\na:" HASH;
+    struct users *u = xnew(struct users);
+    struct err err = {0};
+    char hash[USER_HASH_MAX];
+
+    pthread_mutex_init(&u->lock, NULL);
+    CHECK(!users_hash(u, "a", hash));
+    CHECK_INT(list_parse("f", slice_str(TEXT), &u->list, &err), 0);
+    CHECK(users_hash(u, "a", hash) && strncmp(hash, "$2b$05", 6) == 0 && strlen(hash) == 60);
+    CHECK(users_hash(u, "b", hash) && strcmp(hash, HASH) == 0);
+    CHECK(users_hash(u, "ab", hash) && users_hash(u, "B", hash));
+    CHECK(!users_hash(u, "", hash) && !users_hash(u, "c", hash) && !users_hash(u, "aa", hash));
+    users_free(u);
+}
+
 static void test_memory(void)
 {
     struct users *u = xnew(struct users);
@@ -102,6 +122,7 @@ int main(void)
     test_basic();
     test_round();
     test_lines();
+    test_find();
     test_memory();
     return tap_done();
 }
