@@ -81,6 +81,9 @@ void handed_state_write(const struct handed_state *s, struct buf *out)
     json_object_set_new(j, "listeners", listeners);
     json_object_set_new(j, "uploads", uploads);
     json_object_set_new(j, "leases", leases);
+    if (s->has_key) {
+        put_bytes(j, "key", s->key, sizeof(s->key));
+    }
     dump(j, out);
 }
 
@@ -268,6 +271,7 @@ int handed_state_read(struct slice text, struct handed_state *ret, struct err *e
     if (result == 0) {
         result = read_leases(json_object_get(j, "leases"), &ret->store, err);
     }
+    ret->has_key = bytes_of(j, "key", ret->key, sizeof(ret->key)) == sizeof(ret->key);
     json_decref(j);
     if (result < 0) {
         handed_state_free(ret);
@@ -282,6 +286,8 @@ void handed_state_free(struct handed_state *s)
         free(s->listeners[i].bound);
     }
     s->n_listeners = 0;
+    s->has_key = false;
+    explicit_bzero(s->key, sizeof(s->key));
     store_state_free(&s->store);
 }
 

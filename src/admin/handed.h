@@ -9,6 +9,7 @@
 #include "store/handover.h"
 
 #define HANDED_LISTENERS_MAX 33
+#define HANDED_KEY_SIZE 32
 /* Of all that memory knew. */
 #define HANDED_STATE_MAX (32u << 20)
 
@@ -22,6 +23,8 @@ struct handed_listener {
 struct handed_state {
     struct handed_listener listeners[HANDED_LISTENERS_MAX]; /* in the order of their sockets */
     size_t n_listeners;
+    bool has_key;
+    unsigned char key[HANDED_KEY_SIZE]; /* of tokens that clients sign in with */
     struct store_state store;
 };
 

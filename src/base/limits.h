@@ -34,6 +34,7 @@
     X(credential_file, 10000, "between two looks whether a password file changed")                 \
     X(credential_retry, 5000, "between two tries to get a credential that failed or was refused")  \
     X(upload_idle, 86400000, "an upload session that nobody goes on with")                         \
+    X(token, 300000, "a token that a client of ours signed in for")                                \
     X(evict_young, 300000, "a blob that came so recently does not give way to others")             \
     X(retain_grace, 86400000, "a pushed blob that no manifest refers to")                          \
     X(retain_every, 3600000, "between two runs of retention")                                      \

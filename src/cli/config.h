@@ -63,6 +63,7 @@ struct config_hosted {
 
 /* One rule of `access` (registry/grant.h). */
 struct config_access {
+    bool everybody; /* "anonymous": those too who have not signed in */
     char **users;
     size_t n_users;
     char **certificates;

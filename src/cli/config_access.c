@@ -24,6 +24,13 @@ static int read_word(const struct config_node *n, char ***list, size_t *count)
     return 0;
 }
 
+static int read_anonymous(const struct config_node *n, void *at)
+{
+    struct config_access *a = at;
+
+    return config_read_bool(n, &a->everybody);
+}
+
 static int read_user(const struct config_node *n, void *at)
 {
     struct config_access *a = at;
@@ -93,9 +100,8 @@ static int read_actions(const struct config_node *n, void *at)
 }
 
 static const struct config_field FIELDS[] = {
-    {"users", read_users, 0},
-    {"certificates", read_certificates, 0},
-    {"repositories", read_repositories, 0},
+    {"anonymous", read_anonymous, 0},       {"users", read_users, 0},
+    {"certificates", read_certificates, 0}, {"repositories", read_repositories, 0},
     {"actions", read_actions, 0},
 };
 
@@ -109,9 +115,13 @@ static void fini(struct config_access *a)
 /* A rule that can never allow anything is a mistake. */
 static int check_rule(const struct config_node *n, const struct config_access *a)
 {
-    if (a->n_users + a->n_certificates == 0) {
+    if (a->n_users + a->n_certificates == 0 && !a->everybody) {
         return config_fail(n, "names nobody; right is \"users\" or \"certificates\", as in "
-                              "\"users\": [\"ci-*\"]");
+                              "\"users\": [\"ci-*\"], or \"anonymous\": true for everybody");
+    }
+    if (a->n_users + a->n_certificates > 0 && a->everybody) {
+        return config_fail(n, "names users or certificates beside \"anonymous\", which is for "
+                              "everybody; right is one of them");
     }
     if (a->n_repositories == 0) {
         return config_fail(n, "names no repositories; right is \"repositories\": [\"stage/**\"]");

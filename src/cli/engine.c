@@ -61,6 +61,7 @@ struct engine {
     struct listeners *listeners;
     struct doors doors;
     struct hand_over *hand_over;
+    struct bearer_key key; /* of tokens that clients sign in with; constant once requests come */
 };
 
 /* --- requests and connections -------------------------------------------------------------- */
@@ -255,9 +256,19 @@ static void make_cache(struct engine *s)
     s->cache = cache_new(&config->cache, s->store);
 }
 
+/* The tokens that clients have go on to count where another process takes over. */
+static void make_key(struct engine *s, const struct inheritance *from)
+{
+    if (from != NULL && from->line >= 0 && from->state.has_key) {
+        memcpy(s->key.bytes, from->state.key, sizeof(s->key.bytes));
+    } else {
+        bearer_key_make(&s->key);
+    }
+}
+
 static struct snapshot_ground ground(const struct engine *s)
 {
-    return (struct snapshot_ground){s->store, s->cache, s->client, s->alone};
+    return (struct snapshot_ground){s->store, s->cache, s->client, &s->key, s->alone};
 }
 
 /* Each connection may need a file as well, and uploads and downloads more. */
@@ -299,6 +310,7 @@ static int engine_make(struct engine *s, struct inheritance *from, struct err *e
         return -1;
     }
     make_cache(s);
+    make_key(s, from);
     g = ground(s);
     return snapshot_fill(s->current, &g, err) < 0 ? -1 : make_listeners(s, from, err);
 }
@@ -376,6 +388,7 @@ void engine_free(struct engine *s)
     free(s->workers);
     doors_fini(&s->doors);
     hand_over_free(s->hand_over);
+    explicit_bzero(&s->key, sizeof(s->key));
     free(s);
 }
 
@@ -456,10 +469,12 @@ void engine_resume(struct engine *s)
     listeners_start(s->listeners, s->n_workers);
 }
 
-void engine_sockets(const struct engine *s, struct handed_state *ret, int *ret_fds)
+void engine_hand(const struct engine *s, struct handed_state *ret, int *ret_fds)
 {
     const struct config *config = s->current->config;
 
+    memcpy(ret->key, s->key.bytes, sizeof(ret->key));
+    ret->has_key = true;
     for (unsigned i = 0; i < s->doors.n; i++) {
         const char *bound = listeners_text(s->listeners, i);
         const char *address = i < config->n_listeners ? config->listeners[i].address : bound;

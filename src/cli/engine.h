@@ -58,8 +58,8 @@ void engine_inherit_end(struct engine *e);
  * And the way back. */
 void engine_pause(struct engine *e);
 void engine_resume(struct engine *e);
-/* The sockets that are listened on, which stay, with their addresses. */
-void engine_sockets(const struct engine *e, struct handed_state *ret, int *ret_fds);
+/* The sockets that are listened on, which stay, with their addresses; the key of tokens. */
+void engine_hand(const struct engine *e, struct handed_state *ret, int *ret_fds);
 /* They are another process's now. */
 void engine_give_up(struct engine *e);
 

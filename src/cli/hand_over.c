@@ -180,7 +180,7 @@ static int give(struct hand_over *h, struct engine *e, int fd, struct err *err)
     int result;
 
     result = store_hand_over(engine_store(e), &h->to, &state.store, err);
-    engine_sockets(e, &state, fds);
+    engine_hand(e, &state, fds);
     if (result == 0) {
         result = send_state(fd, &state, fds, err);
     }

@@ -101,6 +101,7 @@ static void make_grants(struct snapshot *s)
         const struct config_access *a = &c->access[i];
 
         s->rules_of_access[i] = (struct grant){
+            .everybody = a->everybody,
             .users = (const char *const *)a->users,
             .n_users = a->n_users,
             .certificates = (const char *const *)a->certificates,
@@ -121,6 +122,7 @@ int snapshot_fill(struct snapshot *s, const struct snapshot_ground *ground, stru
         .routes = s->routes,
         .lock = s->config->lock,
         .lock_path = s->config->lock_path,
+        .key = ground->key,
     };
 
     if (make_upstreams(s, ground->client, err) < 0 || make_users(s, ground->alone, err) < 0) {

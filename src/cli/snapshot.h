@@ -18,7 +18,8 @@ struct snapshot_ground {
     struct store *store;
     struct cache *cache;
     struct http_client *client;
-    bool alone; /* a command's own: nobody signs in */
+    const struct bearer_key *key; /* tokens outlive a configuration */
+    bool alone;                   /* a command's own: nobody signs in */
 };
 
 /* Owner: the engine. Read-only once it was made; any thread. */

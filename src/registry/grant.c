@@ -30,8 +30,18 @@ bool grants_allow(const struct grants *g, const struct grant_claim *who, const c
         const struct grant *one = &g->list[i];
 
         if ((one->actions & (unsigned)action) != 0 && any_holds(one, repository) &&
-            (any_names(one->users, one->n_users, who->user) ||
+            (one->everybody || any_names(one->users, one->n_users, who->user) ||
              any_names(one->certificates, one->n_certificates, who->certificate))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool grants_anybody(const struct grants *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        if (g->list[i].everybody) {
             return true;
         }
     }

@@ -17,6 +17,7 @@ enum grant_action {
 
 /* One rule. Strings are borrowed. */
 struct grant {
+    bool everybody;           /* whether or not they have shown who they are */
     const char *const *users; /* names, in which a star stands for any run of characters */
     size_t n_users;
     const char *const *certificates; /* likewise, common names of clients' certificates */
@@ -40,5 +41,8 @@ struct grant_claim {
 /* Whether a rule lets them do that in the repository ("stage/app", "docker.io/library/alpine"). */
 bool grants_allow(const struct grants *g, const struct grant_claim *who, const char *repository,
                   enum grant_action action);
+
+/* Whether those who have shown nothing may do anything at all. */
+bool grants_anybody(const struct grants *g);
 
 #endif

@@ -10,6 +10,7 @@
 #include "cache/cache.h"
 #include "http/server.h"
 #include "oci/lockfile.h"
+#include "registry/bearer.h"
 #include "registry/grant.h"
 #include "registry/users.h"
 
@@ -23,8 +24,9 @@ struct registry_options {
     const struct lockfile *lock; /* what tags of mirrored repositories mean; NULL: what upstreams
                                   * say. Outlives the registry, as its path does. */
     const char *lock_path;
-    struct users *users;         /* who may use listeners of role registry; NULL: everybody */
-    const struct grants *grants; /* what they may do there; NULL: there are no access rules */
+    struct users *users;          /* who may use listeners of role registry; NULL: everybody */
+    const struct grants *grants;  /* what they may do there; NULL: there are no access rules */
+    const struct bearer_key *key; /* of our own tokens; outlives the registry */
 };
 
 struct registry *registry_new(const struct registry_options *options);

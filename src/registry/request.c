@@ -7,6 +7,7 @@
 #include "registry/access.h"
 #include "registry/record.h"
 #include "registry/sign_in.h"
+#include "registry/issue.h"
 #include "store/handover.h"
 #include "store/pulls.h"
 
@@ -146,6 +147,7 @@ struct registry *registry_new(const struct registry_options *options)
     r->lock_path = options->lock_path;
     r->users = options->users;
     r->grants = options->grants;
+    r->key = options->key;
     return r;
 }
 
@@ -311,10 +313,12 @@ void registry_handle(struct registry *r, struct http_exchange *x)
 {
     struct request *q = request_new(r, x);
 
-    if (sign_in_wanted(q)) {
-        sign_in(q, request_go);
-    } else {
+    if (!sign_in_wanted(q)) {
         request_go(q);
+    } else if (issue_is_asked(x)) {
+        issue_token(q);
+    } else {
+        sign_in(q, request_go);
     }
 }
 

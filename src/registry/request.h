@@ -32,7 +32,8 @@ struct registry {
     const char *lock_path;
     struct users *users; /* NULL: nobody signs in */
     const struct grants *grants;
-    atomic_uint live; /* requests that were made and not freed */
+    const struct bearer_key *key; /* of our own tokens */
+    atomic_uint live;             /* requests that were made and not freed */
 };
 
 /* The bytes of a response and how far they are sent (registry/reader.c). */
@@ -64,7 +65,8 @@ struct request {
     bool only_cached; /* Cache-Control: only-if-cached (RFC 9111, 5.2.1.7): no upstream is asked */
     bool mirrored;    /* repo is set */
     char user[USER_MAX]; /* who signed in, or "" */
-    bool hosted;         /* route.name is one of our own repositories, or ROUTE_OWN */
+    enum bearer_shown bearer;
+    bool hosted; /* route.name is one of our own repositories, or ROUTE_OWN */
 
     /* for the log */
     enum request_from from;
@@ -126,8 +128,7 @@ static inline bool request_is_offline(const struct request *q)
     return q->only_cached || q->registry->cache->offline;
 }
 
-/* member_judge() for this request's repository: proofs do not grow old where nobody can be asked
- * for another. */
+/* member_judge() for its repository; no proof grows old where nobody can be asked for another. */
 enum member_verdict request_judge(const struct request *q, struct index_read *r,
                                   const struct digest *d, struct member_record *ret) MUST_CHECK;
 /* The end of a sentence: why nothing is fetched. */
@@ -159,8 +160,7 @@ void list_get(struct request *q);
 /* Serves the blob q->digest from the store or by a flight; what it is is known and permitted. */
 extern const struct step REQUEST_STEP_SERVE;
 
-/* registry/upload.c, manifest_put.c, delete.c: writes to hosted repositories. The first two free
- * what they keep in the request. */
+/* registry/upload.c, manifest_put.c, delete.c: writes to hosted repositories, and their ends. */
 void upload_handle(struct request *q);
 void upload_push_free(struct request *q);
 void manifest_put(struct request *q);

@@ -1,7 +1,10 @@
 /* registry/sign_in.c - from the Authorization field to a user. */
 #include "registry/sign_in.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "registry/bearer.h"
+#include "registry/challenge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@ struct attempt {
     void (*go)(struct request *q);
     struct user_claim claim;
     char client[64];
+    bool counted; /* as one try of its address */
     bool good;
 };
 
@@ -25,7 +29,7 @@ bool sign_in_wanted(const struct request *q)
 void sign_in_challenge(struct request *q, const struct err *err)
 {
     if (err->code == ERR_UNAUTHORIZED) {
-        buf_str(&q->extra, "WWW-Authenticate: Basic realm=\"larder\", charset=\"UTF-8\"\r\n");
+        challenge_add_line(q);
     }
 }
 
@@ -39,6 +43,13 @@ static void refuse(struct request *q, enum err_code code, const char *why, unsig
     reply_error(q, &err);
 }
 
+void sign_in_refuse(struct request *q, const char *why)
+{
+    refuse(q, ERR_UNAUTHORIZED, why, 0);
+}
+
+/* --- passwords ----------------------------------------------------------------------------- */
+
 static void attempt_run(struct job *job)
 {
     struct attempt *a = container_of(job, struct attempt, job);
@@ -51,10 +62,10 @@ static void attempt_done(struct job *job)
     struct attempt *a = container_of(job, struct attempt, job);
     struct request *q = a->q;
 
-    if (a->good) {
-        users_tried_well(a->users, a->client);
-    } else {
+    if (!a->good) {
         log_event(LOG_WARN, "auth.wrong", "%s: wrong user or password", a->client);
+    } else if (a->counted) {
+        users_tried_well(a->users, a->client);
     }
     if (q->x != NULL && q->x->gone) {
         http_abort(q->x);
@@ -62,46 +73,104 @@ static void attempt_done(struct job *job)
         snprintf(q->user, sizeof(q->user), "%s", a->claim.name);
         a->go(q);
     } else if (q->x != NULL) {
-        refuse(q, ERR_UNAUTHORIZED, "the user is unknown or the password is wrong", 0);
+        sign_in_refuse(q, "the user is unknown or the password is wrong");
     }
     request_unref(q);
     explicit_bzero(a, sizeof(*a));
     free(a);
 }
 
-static void attempt_begin(struct request *q, const struct user_claim *claim,
+/* A password that is remembered costs no try. */
+static void attempt_begin(struct request *q, const struct user_claim *claim, bool remembered,
                           void (*go)(struct request *q))
 {
-    struct attempt *a = xnew(struct attempt);
+    struct attempt *a;
+    unsigned wait = 0;
 
+    if (!remembered && !users_may_try(q->registry->users, q->x->client, &wait)) {
+        refuse(q, ERR_TOO_MANY, "too many wrong passwords came from this address", wait);
+        return;
+    }
+    a = xnew(struct attempt);
     request_ref(q);
     a->q = q;
     a->users = q->registry->users;
     a->go = go;
     a->claim = *claim;
+    a->counted = !remembered;
     snprintf(a->client, sizeof(a->client), "%s", q->x->client);
     pool_submit(store_disk(q->registry->cache->store), q->loop, &a->job, attempt_run, attempt_done);
+}
+
+/* `at_once`: where it is remembered no file is looked at. */
+static void by_password(struct request *q, bool at_once, void (*go)(struct request *q))
+{
+    struct user_claim claim;
+    bool remembered;
+
+    if (!users_claim(http_field(&q->x->head, "Authorization"), &claim)) {
+        sign_in_refuse(q, "this registry takes a user and a password, by Basic");
+        return;
+    }
+    remembered = users_remembered(q->registry->users, &claim);
+    if (remembered && at_once) {
+        snprintf(q->user, sizeof(q->user), "%s", claim.name);
+        go(q);
+    } else {
+        attempt_begin(q, &claim, remembered, go);
+    }
+    explicit_bzero(&claim, sizeof(claim));
+}
+
+void sign_in_by_password(struct request *q, void (*go)(struct request *q))
+{
+    by_password(q, false, go);
+}
+
+/* --- tokens -------------------------------------------------------------------------------- */
+
+/* Rules may have come that let nobody do anything, or none be left, without which nobody is asked
+ * what they may. */
+static bool takes_nobody(const struct registry *r)
+{
+    return r->grants != NULL && grants_anybody(r->grants);
+}
+
+static bool is_good(const struct registry *r, const struct bearer *b)
+{
+    char hash[USER_HASH_MAX] = "";
+    bool known = b->user[0] == '\0' ? takes_nobody(r) : users_hash(r->users, b->user, hash);
+    bool good = known && b->until_ms > clock_mono_ms() && bearer_is_sealed(b, r->key, hash);
+
+    explicit_bzero(hash, sizeof(hash));
+    return good;
+}
+
+static void by_token(struct request *q, struct slice field, void (*go)(struct request *q))
+{
+    struct bearer b;
+
+    if (!bearer_read(field, &b) || !is_good(q->registry, &b)) {
+        q->bearer = BEARER_BAD;
+        sign_in_refuse(q, "the token is none of this registry, or has ended: ask for another");
+        return;
+    }
+    q->bearer = BEARER_GOOD;
+    snprintf(q->user, sizeof(q->user), "%s", b.user);
+    go(q);
 }
 
 void sign_in(struct request *q, void (*go)(struct request *q))
 {
     struct slice field = http_field(&q->x->head, "Authorization");
-    struct user_claim claim;
-    unsigned wait = 0;
 
     if (field.p == NULL && q->registry->grants != NULL && q->x->certificate != NULL) {
         go(q);
     } else if (field.p == NULL) {
-        refuse(q, ERR_UNAUTHORIZED, "this registry wants a user and a password", 0);
-    } else if (!users_claim(field, &claim)) {
-        refuse(q, ERR_UNAUTHORIZED, "this registry takes a user and a password, by Basic", 0);
-    } else if (users_remembered(q->registry->users, &claim)) {
-        snprintf(q->user, sizeof(q->user), "%s", claim.name);
-        go(q);
-    } else if (!users_may_try(q->registry->users, q->x->client, &wait)) {
-        refuse(q, ERR_TOO_MANY, "too many wrong passwords came from this address", wait);
+        sign_in_refuse(q, "this registry wants a token, or a user and a password");
+    } else if (bearer_is_meant(field)) {
+        by_token(q, field, go);
     } else {
-        attempt_begin(q, &claim, go);
+        by_password(q, true, go);
     }
-    explicit_bzero(&claim, sizeof(claim));
 }

@@ -51,7 +51,8 @@ def test_challenge(lar, registry):
     for asked in "/v2/", path, "/v2/nonsense", "/other":
         reply = lar.get(asked)
         assert (reply.status, reply.code()) == (401, "UNAUTHORIZED")
-        assert reply.headers["www-authenticate"] == 'Basic realm="larder", charset="UTF-8"'
+        assert reply.headers["www-authenticate"].startswith(
+            f'Bearer realm="http://{lar.host}/-/token",service="larder"')
     assert lar.send("POST", "/v2/stage/a/blobs/uploads/").status == 401
     assert lar.send("PUT", "/v2/stage/a/manifests/x", DATA).status == 401
     assert lar.send("PUT", "/v2/stage/a/manifests/x", DATA, chunk=10_000).status == 401

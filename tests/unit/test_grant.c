@@ -8,12 +8,14 @@
     (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 
 static const struct grant RULES[] = {
-    {LIST("release", "Ops.*"), NULL, 0, LIST("stage/**"), GRANT_PULL | GRANT_PUSH | GRANT_DELETE},
-    {LIST("ci-*"), NULL, 0, LIST("stage/**", "docker.io/library/*"), GRANT_PULL},
-    {NULL, 0, LIST("builder-*.example"), LIST("cache/**"), GRANT_PULL | GRANT_PUSH},
-    {LIST("*"), LIST("*"), LIST("public/app"), GRANT_PULL},
+    {false, LIST("release", "Ops.*"), NULL, 0, LIST("stage/**"),
+     GRANT_PULL | GRANT_PUSH | GRANT_DELETE},
+    {false, LIST("ci-*"), NULL, 0, LIST("stage/**", "docker.io/library/*"), GRANT_PULL},
+    {false, NULL, 0, LIST("builder-*.example"), LIST("cache/**"), GRANT_PULL | GRANT_PUSH},
+    {false, LIST("*"), LIST("*"), LIST("public/app"), GRANT_PULL},
+    {true, NULL, 0, NULL, 0, LIST("open/**"), GRANT_PULL},
 };
-static const struct grants GRANTS = {RULES, 4};
+static const struct grants GRANTS = {RULES, ARRAY_LEN(RULES)};
 
 static void test_rules(void)
 {
@@ -48,6 +50,9 @@ static void test_rules(void)
         {NULL, "who", "public/app", 1},
         {NULL, NULL, "public/app", 0}, /* somebody has to be somebody */
         {NULL, NULL, "stage/app", 0},
+        {NULL, NULL, "open/app", 1}, /* or anybody at all */
+        {"who", NULL, "open/app", 1},
+        {NULL, "who", "open/app", 1},
     };
     static const enum grant_action ACTIONS[] = {GRANT_PULL, GRANT_PUSH, GRANT_DELETE};
 
@@ -70,6 +75,8 @@ static void test_no_rules(void)
     const struct grant_claim who = {"release", "release"};
 
     CHECK(!grants_allow(&none, &who, "stage/app", GRANT_PULL));
+    CHECK(!grants_anybody(&none) && grants_anybody(&GRANTS));
+    CHECK(!grants_anybody(&(struct grants){RULES, ARRAY_LEN(RULES) - 1}));
 }
 
 static void test_stars(void)
