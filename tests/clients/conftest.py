@@ -109,9 +109,9 @@ class World:
             self.upstreams[name] = Upstream(place, name, store_of(place, name),
                                             log_of(folder, name, "log"))
 
-    def serve(self, *options):
+    def serve(self, *options, **how):
         """Larder with an empty store."""
-        self.larder = Larder(self.place, self.folder, self.upstreams.values(), *options)
+        self.larder = Larder(self.place, self.folder, self.upstreams.values(), *options, **how)
         return self.larder
 
     def client(self, kind):

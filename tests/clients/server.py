@@ -42,11 +42,15 @@ def kept_env():
 
 class Larder:
     """A server with an empty store, or that of its folder, before the upstreams that are given. The
-    words of `before` come before its command."""
+    words of `before` come before its command. It listens at ADDRESS, which `listens` leaves to its
+    configuration; `says` are header fields of all that the test asks it."""
 
-    def __init__(self, place, folder, upstreams, *options, before=(), env=()):
+    def __init__(self, place, folder, upstreams, *options, before=(), env=(), listens=True):
         self.data = os.path.join(folder, "data")
-        command = [PROGRAM, "serve", "--listen", ADDRESS, "--data", self.data]
+        self.says = {"Accept": ACCEPT}
+        command = [PROGRAM, "serve", "--data", self.data]
+        if listens:
+            command += ["--listen", ADDRESS]
         for upstream in upstreams:
             command += ["--upstream", f"{upstream.name}={upstream.url()}"]
         self.process = place.start([*before, *command, *options],
@@ -71,7 +75,7 @@ class Larder:
     def get(self, path):
         """Status, header fields and body of what is at a path of its address."""
         connection = http.client.HTTPConnection(*ADDRESS.split(":"), timeout=60)
-        connection.request("GET", path, headers={"Accept": ACCEPT})
+        connection.request("GET", path, headers=self.says)
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
