@@ -226,12 +226,13 @@ static bool may_change(struct request *q)
     struct err err;
 
     q->changing = store_change_begin(q->registry->cache->store);
-    if (!q->changing) {
-        err_set(&err, ERR_UNAVAILABLE, "this server is being replaced: ask again");
-        err.retry_after = 1;
-        reply_error(q, &err);
+    if (q->changing) {
+        return true;
     }
-    return q->changing;
+    err_set(&err, ERR_UNAVAILABLE, "this server is being replaced: ask again");
+    err.retry_after = 1;
+    reply_error(q, &err); /* which may be the end of q */
+    return false;
 }
 
 static void request_dispatch(struct request *q)
