@@ -5,6 +5,7 @@
 #include "base/counter.h"
 #include "oci/errbody.h"
 #include "oci/query.h"
+#include "oci/route.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -307,6 +308,10 @@ static bool may_run(struct http_exchange *x, const struct admin_command *what)
     if (what->changes ? x->head.method != HTTP_POST : !is_read(x)) {
         refuse(x, ERR_UNSUPPORTED,
                what->changes ? "this is asked for by POST" : "this is asked for by GET");
+        return false;
+    }
+    if (what->takes && x->listener->role != ROLE_CONTROL) {
+        refuse(x, ERR_DENIED, "this is for the server that ran before, by the control socket");
         return false;
     }
     if (what->changes && (!local || http_field(&x->head, "Origin").p != NULL)) {

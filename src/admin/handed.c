@@ -2,11 +2,15 @@
 #include "admin/handed.h"
 
 #include "cache/member.h"
+#include "store/lease.h"
 #include "store/record.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* "unix:" and a path. */
+#define ADDRESS_MAX 4096
 
 /* --- writing ------------------------------------------------------------------------------- */
 
@@ -22,7 +26,7 @@ static void put_digest(json_t *to, const char *name, const struct digest *d)
     put_text(to, name, digest_text(d, text));
 }
 
-/* As hex: names of users and certificates may be of any bytes. */
+/* As hex: names of users and certificates, and paths, may be of any bytes. */
 static void put_bytes(json_t *to, const char *name, const void *bytes, size_t n)
 {
     _cleanup_free_ char *hex = xcalloc(1, 2 * n + 1);
@@ -68,8 +72,8 @@ void handed_state_write(const struct handed_state *s, struct buf *out)
     for (size_t i = 0; i < s->n_listeners; i++) {
         json_t *one = json_object();
 
-        put_text(one, "address", s->listeners[i].address);
-        put_text(one, "bound", s->listeners[i].bound);
+        put_bytes(one, "address", s->listeners[i].address, strlen(s->listeners[i].address));
+        put_bytes(one, "bound", s->listeners[i].bound, strlen(s->listeners[i].bound));
         json_array_append_new(listeners, one);
     }
     for (size_t i = 0; i < s->store.n_uploads; i++) {
@@ -158,6 +162,25 @@ static size_t bytes_of(json_t *j, const char *name, void *out, size_t max)
     return n <= max && hex_decode(slice_str(hex), out) ? n : SIZE_MAX;
 }
 
+/* A C string; the caller's. NULL: it is none, or longer than `max`. */
+static char *string_of(json_t *j, const char *name, size_t max)
+{
+    char *text = xcalloc(1, max + 1);
+
+    if (bytes_of(j, name, text, max) == SIZE_MAX) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* As upload_open() makes them: it becomes part of a file's name. */
+static bool is_id(const char *id)
+{
+    return id != NULL && strlen(id) == UPLOAD_ID_SIZE - 1 &&
+           strspn(id, "0123456789abcdef") == UPLOAD_ID_SIZE - 1;
+}
+
 /* Borrows from `j`, and `owner`. */
 static int read_upload(json_t *j, struct handed_upload *ret, char owner[UPLOAD_OWNER_MAX + 1],
                        struct err *err)
@@ -167,7 +190,7 @@ static int read_upload(json_t *j, struct handed_upload *ret, char owner[UPLOAD_O
 
     *ret =
         (struct handed_upload){.id = text_of(j, "id"), .repo = text_of(j, "repo"), .owner = owner};
-    if (ret->id == NULL || strlen(ret->id) >= UPLOAD_ID_SIZE || ret->repo == NULL ||
+    if (!is_id(ret->id) || ret->repo == NULL || strlen(ret->repo) > REPO_NAME_MAX ||
         owner_len == SIZE_MAX) {
         return refuse("id, repo, owner", err);
     }
@@ -197,14 +220,13 @@ static int read_listeners(json_t *all, struct handed_state *ret, struct err *err
     }
     json_array_foreach(all, i, one)
     {
-        const char *address = text_of(one, "address");
-        const char *bound = text_of(one, "bound");
+        struct handed_listener *l = &ret->listeners[ret->n_listeners++];
 
-        if (address == NULL || bound == NULL) {
+        l->address = string_of(one, "address", ADDRESS_MAX);
+        l->bound = string_of(one, "bound", ADDRESS_MAX);
+        if (l->address == NULL || l->bound == NULL) {
             return refuse("listeners", err);
         }
-        ret->listeners[ret->n_listeners++] =
-            (struct handed_listener){xstrdup(address), xstrdup(bound)};
     }
     return 0;
 }
@@ -239,7 +261,7 @@ static int read_leases(json_t *all, struct store_state *ret, struct err *err)
     json_t *one;
     size_t i;
 
-    if (!json_is_array(all)) {
+    if (!json_is_array(all) || json_array_size(all) > LEASES_MAX) {
         return refuse("leases", err);
     }
     ret->leases = xcalloc(json_array_size(all) + 1, sizeof(*ret->leases));
