@@ -28,7 +28,8 @@
 #define NAMES_THREADS 2
 #define LAST_LOOK_MS 5
 #define LAST_LOOKS 400
-#define READ_ON_MS 20
+#define ASK_MS 1000
+#define ASK_LOOK_MS 5
 
 /* One a loop. */
 struct worker {
@@ -42,6 +43,8 @@ struct worker {
     struct post pause;
     struct post resume;
     struct post stop;
+    atomic_bool paused; /* on_pause() ran, and told `expected` */
+    unsigned expected;  /* connections whose request is still to come */
 };
 
 /* Owner: whoever made it. Thread: that one's; its parts say what runs where. */
@@ -140,14 +143,15 @@ static void on_drain(struct post *p)
 {
     struct worker *w = container_of(p, struct worker, drain);
 
-    http_server_drain(w->engine->server, w->loop, false);
+    ignore_result(http_server_drain(w->engine->server, w->loop, false) > 0);
 }
 
 static void on_pause(struct post *p)
 {
     struct worker *w = container_of(p, struct worker, pause);
 
-    http_server_drain(w->engine->server, w->loop, true);
+    w->expected = http_server_drain(w->engine->server, w->loop, true);
+    atomic_store(&w->paused, true);
 }
 
 static void on_resume(struct post *p)
@@ -448,17 +452,35 @@ void engine_inherit_end(struct engine *s)
     store_inherit_end(s->store);
 }
 
-/* Once a connection was delivered, its loop reads what it asks in its next turns. */
+/* Keeps idle connections from asking; how many are about to. */
+static unsigned pause_workers(struct engine *s)
+{
+    unsigned expected = 0;
+
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        atomic_store(&s->workers[i].paused, false);
+        loop_post(s->workers[i].loop, &s->workers[i].pause);
+    }
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        while (!atomic_load(&s->workers[i].paused)) {
+            ignore_result(poll(NULL, 0, 1) < 0);
+        }
+        expected += s->workers[i].expected;
+    }
+    return expected;
+}
+
+/* Who was accepted may still ask for anything: what it asks later is only answered where it changes
+ * nothing. Others wait meanwhile, so that one who says nothing is not waited for long. */
 void engine_pause(struct engine *s)
 {
     listeners_pause(s->listeners);
     while (!listeners_are_idle(s->listeners)) {
         ignore_result(poll(NULL, 0, 1) < 0);
     }
-    for (unsigned i = 0; i < s->n_workers; i++) {
-        loop_post(s->workers[i].loop, &s->workers[i].pause);
+    for (unsigned waited = 0; pause_workers(s) > 0 && waited < ASK_MS; waited += ASK_LOOK_MS) {
+        ignore_result(poll(NULL, 0, ASK_LOOK_MS) < 0);
     }
-    ignore_result(poll(NULL, 0, READ_ON_MS) < 0);
 }
 
 void engine_resume(struct engine *s)

@@ -169,6 +169,9 @@ bool conn_is_expected(const struct http_conn *c)
 {
     char byte;
 
+    if (c->state != CONN_HEAD && c->state != CONN_TLS) {
+        return false;
+    }
     return c->head_timed || recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 

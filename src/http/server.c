@@ -118,19 +118,23 @@ void http_server_accept(struct http_server *s, struct loop *l, int fd,
     conn_new(home, fd, listener, client);
 }
 
-void http_server_drain(struct http_server *s, struct loop *l, bool patient)
+unsigned http_server_drain(struct http_server *s, struct loop *l, bool patient)
 {
     struct http_home *home = home_get(s, l);
+    unsigned expected = 0;
 
     home->draining = true;
     home->patient = patient;
     list_each_safe(it, &home->conns) {
         struct http_conn *c = container_of(it, struct http_conn, node);
 
-        if (!patient || !conn_is_expected(c)) {
+        if (patient && conn_is_expected(c)) {
+            expected++;
+        } else {
             conn_end_idle(c);
         }
     }
+    return expected;
 }
 
 void http_server_undrain(struct http_server *s, struct loop *l)

@@ -66,8 +66,9 @@ void http_server_accept(struct http_server *s, struct loop *l, int fd,
                         const struct http_listener *listener, const char *client);
 
 /* Closes idle connections of loop `l` now and the others after their exchange; `patient`: not those
- * that are new, or that have sent something. On that loop. */
-void http_server_drain(struct http_server *s, struct loop *l, bool patient);
+ * that are new, or that have sent something, whose number it gives. May be repeated. On that loop.
+ */
+unsigned http_server_drain(struct http_server *s, struct loop *l, bool patient);
 /* Takes that back: connections are kept again. On that loop. */
 void http_server_undrain(struct http_server *s, struct loop *l);
 /* Closes all connections of loop `l` at once (their exchanges see `gone`). On that loop. */
