@@ -34,13 +34,14 @@ void flight_commit_run(struct job *job)
     struct flight *f = container_of(job, struct flight, job);
     const struct successor *to;
 
-    if (ingest_commit(&f->ingest, f->received, false, &f->job_err) == 0) {
-        return;
-    }
-    to = store_successor(f->cache->store);
-    if (to == NULL) {
-        return;
-    }
+    do {
+        f->job_err = (struct err){0};
+        if (ingest_commit(&f->ingest, f->received, false, &f->job_err) == 0 ||
+            store_successor(f->cache->store) == NULL) {
+            return;
+        }
+        to = store_settled(f->cache->store);
+    } while (to == NULL);
     f->job_err = (struct err){0};
     if (commit_there(f, to, &f->job_err) == 0) {
         ingest_moved(&f->ingest);

@@ -649,11 +649,12 @@ static const struct step *step_committing(struct op *op)
         log_event(LOG_ERROR, "store.refused", "a verified blob is not kept: %s", f->job_err.text);
         return &S_keeping;
     }
-    close(f->ingest.fd);
     f->stored = false; /* it is no ingest any more */
     if (f->elsewhere) {
+        ingest_close(&f->ingest);
         return &S_give_up;
     }
+    close(f->ingest.fd);
     f->recorded = false;
     f->write = (struct index_write){.apply = record_apply, .done = on_recorded};
     index_write_submit(f->cache->store, f->loop, &f->write);

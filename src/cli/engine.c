@@ -239,15 +239,12 @@ static int make_store(struct engine *s, struct inheritance *from, struct err *er
 
     s->disk = pool_new("disk", DISK_THREADS);
     options = open_options(s->current->config, &s->current->rules, s->disk);
+    if (from != NULL && from->line >= 0) {
+        options.inherited = &from->state.store;
+    }
     s->store = store_open(&options, err);
     s->store_is_renewed = true;
-    if (s->store == NULL) {
-        return -1;
-    }
-    if (from != NULL && from->line >= 0) {
-        store_inherit(s->store, &from->state.store);
-    }
-    return 0;
+    return s->store == NULL ? -1 : 0;
 }
 
 static void make_cache(struct engine *s)

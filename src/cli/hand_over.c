@@ -2,6 +2,7 @@
 #include "cli/hand_over.h"
 
 #include "admin/handed.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "cli/connect.h"
 #include "cli/engine.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -22,6 +24,7 @@
 #define SWITCH                                                                                     \
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: larder-hand-over\r\n\r\n"
 #define LOOK_MS 2
+#define WAIT_MS 100
 
 /* Owner: the engine. Thread: `asked` any; the rest is the main thread's. */
 struct hand_over {
@@ -86,6 +89,9 @@ static int tell(const struct hand_over *h, const char *command, struct buf *body
     answer = remote_ask(h->data, admin_find(slice_str(command)), &q, &out, err);
     buf_free(&out);
     buf_free(body);
+    if (fault_at("handover.told")) {
+        return err_set(err, ERR_STORE, "%s: its answer was lost", command);
+    }
     if (answer == REMOTE_NOBODY) {
         return err_set(err, ERR_STORE, "%s: the server that took over is gone", h->data);
     }
@@ -144,6 +150,10 @@ static int send_state(int fd, const struct handed_state *state, const int *fds, 
 
     buf_init(&text, HANDED_STATE_MAX);
     handed_state_write(state, &text);
+    if (text.failed || fault_at("handover.send")) {
+        buf_free(&text);
+        return err_set(err, ERR_STORE, "what is under way cannot be told: it is too much");
+    }
     iov.iov_len = (size_t)snprintf(length, sizeof(length), "%zu\n", text.len);
     m.msg_control = control.room;
     m.msg_controllen = CMSG_SPACE(state->n_listeners * sizeof(int));
@@ -161,16 +171,29 @@ static int send_state(int fd, const struct handed_state *state, const int *fds, 
     return result;
 }
 
-/* Whether it answers in this one's place. */
+/* A signal that ends this process waits to be read. */
+static bool is_to_end(void)
+{
+    sigset_t waiting;
+
+    return sigpending(&waiting) == 0 &&
+           (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1);
+}
+
+/* Whether it answers in this one's place. Who is told to stop meanwhile leaves all to it. */
 static int await_ready(int fd, struct err *err)
 {
+    struct pollfd p = {fd, POLLIN, 0};
     char said[16];
-    ssize_t n;
 
-    do {
-        n = recv(fd, said, sizeof(said), 0);
-    } while (n < 0 && errno == EINTR);
-    return n > 0 ? 0 : err_set(err, ERR_STORE, "the process that was to take over has ended");
+    while (poll(&p, 1, WAIT_MS) <= 0) {
+        if (is_to_end()) {
+            return 0;
+        }
+    }
+    return recv(fd, said, sizeof(said), 0) > 0
+               ? 0
+               : err_set(err, ERR_STORE, "the process that was to take over has ended");
 }
 
 static int give(struct hand_over *h, struct engine *e, int fd, struct err *err)
@@ -179,11 +202,9 @@ static int give(struct hand_over *h, struct engine *e, int fd, struct err *err)
     int fds[HANDED_LISTENERS_MAX];
     int result;
 
-    result = store_hand_over(engine_store(e), &h->to, &state.store, err);
+    store_hand_over(engine_store(e), &h->to, &state.store);
     engine_hand(e, &state, fds);
-    if (result == 0) {
-        result = send_state(fd, &state, fds, err);
-    }
+    result = send_state(fd, &state, fds, err);
     if (result == 0) {
         result = await_ready(fd, err);
     }
@@ -230,6 +251,7 @@ bool hand_over_run(struct hand_over *h, struct engine *e)
         return false;
     }
     log_event(LOG_INFO, "serve.hand_over", "another process asks to take over");
+    store_flush(engine_store(e)); /* else it is waited for once nobody accepts any more */
     engine_pause(e);
     end_changes(engine_store(e));
     if (connect_send(fd, slice_str(SWITCH), &err) < 0 || give(h, e, fd, &err) < 0) {
@@ -238,6 +260,7 @@ bool hand_over_run(struct hand_over *h, struct engine *e)
         return false;
     }
     h->line = fd;
+    store_handed(engine_store(e));
     tell_supervisor(fd);
     engine_give_up(e);
     log_event(LOG_INFO, "serve.hand_over", "another process has taken over: ending what is left");

@@ -1,6 +1,7 @@
 /* cli/take_over.c - the asking side of a hand-over. */
 #include "cli/take_over.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "cli/connect.h"
 #include "oci/errbody.h"
@@ -110,7 +111,9 @@ static int receive_state(struct inheritance *i, struct err *err)
         got = receive(i, &n, &all);
     } while (got > 0 && !all.failed &&
              !(find_text(buf_view(&all), &text, &length) && text.len >= length));
-    if (got > 0 && !all.failed && slice_starts(buf_view(&all), SWITCHED)) {
+    if (fault_at("handover.receive")) {
+        result = err_set(err, ERR_STORE, "what the server that runs tells was lost");
+    } else if (got > 0 && !all.failed && slice_starts(buf_view(&all), SWITCHED)) {
         result = handed_state_read(slice_sub(text, 0, length), &i->state, err);
         if (result == 0 && i->state.n_listeners != n) {
             result = err_set(err, ERR_STORE, "the server that runs sent %zu sockets for %zu", n,
@@ -185,6 +188,7 @@ int inheritance_ready(struct inheritance *i, struct err *err)
         return 0;
     }
     close_rest(i);
+    ignore_result(fault_at("handover.ready"));
     return connect_send(i->line, slice_str("READY\n"), err);
 }
 

@@ -357,6 +357,7 @@ void adopt_free(struct adopt *a)
 void adopt_start(struct adopt *a)
 {
     a->wanted = true;
+    atomic_store(&a->folder, 0);
 }
 
 bool adopt_is_running(const struct adopt *a)

@@ -475,6 +475,13 @@ static struct db_txn *reader_take(struct db *db)
     return t;
 }
 
+void db_forget_dead(struct db *db)
+{
+    int dead;
+
+    ignore_result(mdb_reader_check(db->env, &dead) != 0);
+}
+
 /* A further reader. Slots of processes that died are taken back where there is none left. */
 static struct db_txn *reader_make(struct db *db, struct err *err)
 {

@@ -106,6 +106,8 @@ uint64_t db_count(struct db_txn *t, enum db_table table);
 /* Bytes of the file that are in use, free pages among them; and how large it may become. */
 uint64_t db_size(struct db *db);
 uint64_t db_size_max(struct db *db);
+/* Takes back what processes that died were reading, which the file keeps for them and grows by. */
+void db_forget_dead(struct db *db);
 /* Writes a compact copy of what is committed to `fd`; a reader for as long as it takes. */
 int db_copy(struct db *db, int fd, struct err *err) MUST_CHECK;
 

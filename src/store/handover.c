@@ -1,6 +1,8 @@
 /* store/handover.c - from a store with a directory to one that only finishes what it began. */
 #include "store/handover.h"
 
+#include "base/fault.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "store/gate.h"
 #include "store/lease.h"
@@ -12,6 +14,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LOOK_MS 2
 
@@ -55,6 +58,11 @@ const struct successor *store_successor(const struct store *s)
     return atomic_load(&s->successor);
 }
 
+void store_flush(struct store *s)
+{
+    ignore_result(syncfs(s->dir_fd) < 0); /* each file is synced by itself, too */
+}
+
 /* --- going, and staying after all ---------------------------------------------------------- */
 
 /* Whoever came through the gate before there was a successor records the blob here. */
@@ -65,34 +73,81 @@ static void wait_for_records(struct store *s)
     }
 }
 
-int store_hand_over(struct store *s, const struct successor *to, struct store_state *ret,
-                    struct err *err)
+void store_hand_over(struct store *s, const struct successor *to, struct store_state *ret)
 {
+    struct err err;
+
     *ret = (struct store_state){0};
     store_jobs_end(s);
+    pthread_mutex_lock(&s->settled_lock);
+    s->settled = false;
     atomic_store(&s->successor, to);
+    pthread_mutex_unlock(&s->settled_lock);
     wait_for_records(s);
     writer_rest(s);
     sync_finish(s->sync);
-    uploads_finish(s, false);
     ret->n_uploads = uploads_hand(s, &ret->uploads);
+    uploads_finish(s, false);
     ret->n_leases = lease_list(s->leases, &ret->leases);
-    if (recover_finish(s, err) < 0) {
+    if (recover_finish(s, &err) < 0) {
         log_event(LOG_INFO, "store.handover", "%s: its successor will look through it: %s", s->dir,
-                  err->text);
+                  err.text);
     }
     lock_release(s);
+    ignore_result(fault_at("handover.freed"));
+}
+
+static void settle(struct store *s, const struct successor *to)
+{
+    pthread_mutex_lock(&s->settled_lock);
+    atomic_store(&s->successor, to);
+    s->settled = true;
+    pthread_cond_broadcast(&s->settled_now);
+    pthread_mutex_unlock(&s->settled_lock);
+}
+
+void store_handed(struct store *s)
+{
+    settle(s, store_successor(s));
+}
+
+/* What holds the lock has just died, or ends. */
+static int lock_again(struct store *s, struct err *err)
+{
+    uint64_t waited = 0;
+
+    while (lock_retake(s, err) < 0) {
+        if (waited >= limits.hand_over) {
+            return -1;
+        }
+        ignore_result(poll(NULL, 0, LOOK_MS) < 0);
+        waited += LOOK_MS;
+    }
     return 0;
 }
 
 int store_take_back(struct store *s, struct err *err)
 {
-    if (lock_retake(s, err) < 0 || recover_again(s, err) < 0) {
+    if (lock_again(s, err) < 0 || recover_again(s, err) < 0 || uploads_take_back(s, err) < 0) {
+        settle(s, store_successor(s)); /* who asks it learns that nobody is there */
         return -1;
     }
-    atomic_store(&s->successor, NULL);
     writer_wake(s);
     store_jobs_begin(s);
+    settle(s, NULL);
     atomic_store(&s->leaving, false);
     return 0;
+}
+
+const struct successor *store_settled(struct store *s)
+{
+    const struct successor *to;
+
+    pthread_mutex_lock(&s->settled_lock);
+    while (!s->settled) {
+        pthread_cond_wait(&s->settled_now, &s->settled_lock);
+    }
+    to = store_successor(s);
+    pthread_mutex_unlock(&s->settled_lock);
+    return to;
 }

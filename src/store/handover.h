@@ -3,7 +3,7 @@
  *
  *     the one before                            its successor
  *     store_begin_hand_over: no new changes
- *     store_hand_over: index and lock free  ->  store_open, store_inherit
+ *     store_hand_over: index and lock free  ->  store_open with what it gave
  *     … sends, downloads, receives …            answers all that is new
  *     successor->blob, ->upload             ->  store_take_blob, store_take_upload
  *     ends                                  ->  store_inherit_end
@@ -73,18 +73,24 @@ void store_change_end(struct store *s);
 /* From now on store_change_begin() is false; how many changes are still under way. Owner's thread,
  * as for what follows. */
 unsigned store_begin_hand_over(struct store *s);
+/* Asks the disk for what it has not written yet. Blocks; all goes on meanwhile. */
+void store_flush(struct store *s);
 /* Writes to the index what waits for that, lets go of it and of the lock; `to` outlives the store.
- * Blocks for as long as blobs are being recorded, and some syncs. */
-int store_hand_over(struct store *s, const struct successor *to, struct store_state *ret,
-                    struct err *err) MUST_CHECK;
-/* There is no successor after all: all is as it was. -1: another process has the lock. */
+ * Blocks for as long as blobs are being recorded, and some syncs. One of the next two follows. */
+void store_hand_over(struct store *s, const struct successor *to, struct store_state *ret);
+/* The successor answers by now, or will: whoever waits in store_settled() may tell it. */
+void store_handed(struct store *s);
+/* There is no successor after all: all is as it was, but for what that one may have changed in the
+ * index, which is read again. Blocks while it still ends. -1: another process has the lock. */
 int store_take_back(struct store *s, struct err *err) MUST_CHECK;
-/* NULL: it was not handed over. Any thread. */
+/* NULL: it is not handed over, nor about to be. Any thread. */
 const struct successor *store_successor(const struct store *s);
+/* The same once that is certain. Blocks while a hand-over is under way; any thread of a pool. */
+const struct successor *store_settled(struct store *s);
 
 /* --- the successor ------------------------------------------------------------------------- */
 
-/* After store_open(), before anything is served. */
+/* Of store_open(), before anything works in the background. */
 void store_inherit(struct store *s, const struct store_state *state);
 /* The one before is gone: what it did not finish goes on as after a crash. Any thread. */
 void store_inherit_end(struct store *s);

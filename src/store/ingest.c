@@ -196,6 +196,7 @@ static void ingest_release(struct ingest *in)
     atomic_store(&in->grown, 0);
     atomic_store(&in->backed, 0);
     if (in->fd >= 0) {
+        flock(in->fd, LOCK_UN); /* a program that is just being started may still have it open */
         close(in->fd);
     }
     in->fd = -1;

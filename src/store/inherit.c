@@ -9,7 +9,6 @@
 
 void store_inherit(struct store *s, const struct store_state *state)
 {
-    atomic_store(&s->before, true);
     for (size_t i = 0; i < state->n_uploads; i++) {
         uploads_inherit(s, &state->uploads[i]);
     }
@@ -21,6 +20,7 @@ void store_inherit(struct store *s, const struct store_state *state)
 void store_inherit_end(struct store *s)
 {
     uploads_inherit_end(s);
+    db_forget_dead(s->db);
     atomic_store(&s->before, false);
 }
 

@@ -69,6 +69,9 @@ struct store {
     int64_t pull_time;           /* key of the last line of that table; likewise */
     uint32_t pull_number;
     _Atomic(const struct successor *) successor; /* NULL: this process has the directory */
+    pthread_mutex_t settled_lock;
+    pthread_cond_t settled_now;
+    bool settled;         /* no hand-over is under way; under settled_lock */
     atomic_bool before;   /* another process may still finish what it began in here */
     atomic_bool leaving;  /* no more changes are begun but by downloads and bodies of uploads */
     atomic_uint changing; /* changes that were begun before */

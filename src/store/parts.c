@@ -48,7 +48,8 @@ void parts_free(struct store *s)
 
 bool store_lease(struct store *s, const struct digest *d)
 {
-    return lease_take(s->leases, d);
+    /* In this order: what the successor is not told of any more is promised to nobody. */
+    return lease_take(s->leases, d) && !atomic_load(&s->leaving);
 }
 
 void parts_finish(struct store *s)

@@ -248,5 +248,12 @@ int recover_finish(struct store *s, struct err *err)
 
 int recover_again(struct store *s, struct err *err)
 {
-    return mark_clean(s, false, err);
+    if (index_begin(s, false, err) < 0) {
+        return -1;
+    }
+    budget_recorded(s->budget, &s->totals, NULL, 0);
+    if (s->recover.unclean) {
+        adopt_start(s->adopt);
+    }
+    return 0;
 }

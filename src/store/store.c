@@ -29,6 +29,8 @@ static void store_free(struct store *s)
     if (s->dir_fd >= 0) {
         close(s->dir_fd);
     }
+    pthread_cond_destroy(&s->settled_now);
+    pthread_mutex_destroy(&s->settled_lock);
     pthread_cond_destroy(&s->jobs_none);
     pthread_mutex_destroy(&s->jobs_lock);
     free(s->dir);
@@ -48,6 +50,10 @@ static struct store *store_new(const struct store_options *options)
     s->tree = (struct tree){.blobs = -1, .ingest = -1, .quarantine = -1};
     pthread_mutex_init(&s->jobs_lock, NULL);
     pthread_cond_init(&s->jobs_none, NULL);
+    pthread_mutex_init(&s->settled_lock, NULL);
+    pthread_cond_init(&s->settled_now, NULL);
+    s->settled = true;
+    atomic_init(&s->before, options->inherited != NULL);
     parts_make(s, options);
     return s;
 }
@@ -80,6 +86,9 @@ struct store *store_open(const struct store_options *options, struct err *err)
     if (store_load(s, options, err) < 0) {
         store_free(s);
         return NULL;
+    }
+    if (options->inherited != NULL) {
+        store_inherit(s, options->inherited);
     }
     writer_start(s);
     return s;

@@ -13,6 +13,7 @@
 struct store;
 
 struct retain_rules; /* store/retain.h */
+struct store_state;  /* store/handover.h */
 
 struct store_options {
     const char *dir;
@@ -23,6 +24,7 @@ struct store_options {
     const struct retain_rules *retain; /* NULL: nothing goes by itself; outlives the store */
     bool keep_all;                     /* nothing gives way: it could not be fetched again */
     struct pool *disk; /* where blocking work goes; not freed before store_quiesce() */
+    const struct store_state *inherited; /* store/handover.h; NULL: no process was before */
 };
 
 /* Opens or creates the data directory: takes the lock (one server a directory), opens the index

@@ -175,7 +175,7 @@ static enum upload_claim look(struct store *s, const char *id, const char *repo,
     pthread_mutex_lock(&all->lock);
     u = uploads_find(all, id, repo, owner);
     if (u != NULL) {
-        found = u->claimed ? UPLOAD_BUSY : UPLOAD_CLAIMED;
+        found = u->claimed || store_successor(s) != NULL ? UPLOAD_BUSY : UPLOAD_CLAIMED;
         *ret_offset = atomic_load(&u->offset);
     }
     if (found == UPLOAD_CLAIMED && claim != NULL) {
@@ -226,10 +226,9 @@ static void remove_file(struct upload *u)
 /* --- to the process that took over --------------------------------------------------------- */
 
 /* -1: it cannot be reached, or refuses. */
-static int tell(struct upload *u, enum handed_end end, const struct upload_mark *mark,
-                struct err *err)
+static int tell(struct upload *u, const struct successor *to, enum handed_end end,
+                const struct upload_mark *mark, struct err *err)
 {
-    const struct successor *to = store_successor(u->store);
     struct handed_upload what = {
         .id = u->id, .repo = u->repo, .owner = u->owner, .end = end, .offset = mark->offset};
 
@@ -239,13 +238,19 @@ static int tell(struct upload *u, enum handed_end end, const struct upload_mark 
     return to->upload(to->context, &what, err);
 }
 
-/* Once nobody here is at it: the other one opens the file when it hears of it. */
+/* Once nobody here is at it: the other one opens the file when it hears of it. Where there is none
+ * after all, the index is told. */
 static int tell_left(struct upload *u, const struct upload_mark *mark)
 {
+    const struct successor *to = store_settled(u->store);
     struct err err;
 
+    if (to == NULL) {
+        upload_note(u, mark);
+        return 0;
+    }
     ingest_close(&u->ingest);
-    if (tell(u, HANDED_LEFT, mark, &err) == 0) {
+    if (tell(u, to, HANDED_LEFT, mark, &err) == 0) {
         return 0;
     }
     log_event(LOG_ERROR, "upload.handover", "%s: upload %s cannot be gone on with: %s", u->repo,
@@ -253,31 +258,31 @@ static int tell_left(struct upload *u, const struct upload_mark *mark)
     return -1;
 }
 
-static void leave_run(struct job *job)
+static void tell_dropped(struct upload *u, const struct successor *to)
 {
-    struct upload *u = container_of(job, struct upload, job);
-
-    ignore_result(tell_left(u, &(struct upload_mark){.offset = u->offset, .sha = u->sha}) < 0);
-}
-
-static void drop_run(struct job *job)
-{
-    struct upload *u = container_of(job, struct upload, job);
     struct err err;
 
-    if (store_successor(u->store) == NULL) {
-        remove_file(u);
-        upload_note(u, NULL);
-        return;
-    }
     ingest_close(&u->ingest);
-    if (tell(u, HANDED_DROPPED, &(struct upload_mark){.sha = u->sha}, &err) < 0) {
+    if (tell(u, to, HANDED_DROPPED, &(struct upload_mark){.sha = u->sha}, &err) < 0) {
         log_event(LOG_WARN, "upload.handover", "%s: upload %s is left to its end: %s", u->repo,
                   u->id, err.text);
     }
 }
 
-static void job_done(struct job *job)
+static void drop_run(struct job *job)
+{
+    struct upload *u = container_of(job, struct upload, job);
+    const struct successor *to = store_settled(u->store);
+
+    if (to != NULL) {
+        tell_dropped(u, to);
+        return;
+    }
+    remove_file(u);
+    upload_note(u, NULL);
+}
+
+static void drop_done(struct job *job)
 {
     struct upload *u = container_of(job, struct upload, job);
 
@@ -296,19 +301,49 @@ void upload_drop(struct upload *u)
         upload_free(u);
         return;
     }
-    pool_submit(u->store->disk, NULL, &u->job, drop_run, job_done);
+    pool_submit(u->store->disk, NULL, &u->job, drop_run, drop_done);
 }
 
-/* What becomes of it is the other process's business. */
+/* What it says is synced must be: the other one vouches for it over a power cut. */
+static void leave_run(struct job *job)
+{
+    struct upload *u = container_of(job, struct upload, job);
+    const struct successor *to = store_settled(u->store);
+
+    u->back = to == NULL;
+    if (u->back) {
+        return;
+    }
+    upload_sync(u, &(struct upload_mark){.offset = u->offset, .sha = u->sha, .end = true});
+    if (!u->told) {
+        tell_dropped(u, to);
+    }
+}
+
+static void leave_done(struct job *job)
+{
+    struct upload *u = container_of(job, struct upload, job);
+    struct store *s = u->store;
+
+    if (u->back) {
+        upload_leave(u);
+    } else {
+        forget(u);
+        upload_free(u);
+    }
+    store_job_leave(s);
+}
+
+/* What becomes of it is the other process's business. Until that is certain it stays listed. */
 static void leave_for_good(struct upload *u)
 {
-    forget(u);
     if (u->told) {
+        forget(u);
         upload_free(u);
         return;
     }
     store_job_enter_late(u->store);
-    pool_submit(u->store->disk, NULL, &u->job, leave_run, job_done);
+    pool_submit(u->store->disk, NULL, &u->job, leave_run, leave_done);
 }
 
 void upload_leave(struct upload *u)
@@ -452,14 +487,34 @@ static int digest_of(struct upload *u, enum sha_alg alg, struct digest *ret, str
     return 0;
 }
 
-static int commit_there(struct upload *u, struct err *err)
+static int commit_there(struct upload *u, const struct successor *to, struct err *err)
 {
+    struct upload_mark mark = {.offset = u->offset, .sha = u->sha};
+
     ingest_close(&u->ingest);
-    if (tell(u, HANDED_WHOLE, &(struct upload_mark){.offset = u->offset, .sha = u->sha}, err) < 0) {
+    if (tell(u, to, HANDED_WHOLE, &mark, err) < 0) {
         return -1;
     }
     u->recorded = true;
     return 0;
+}
+
+static int commit(struct upload *u, struct err *err)
+{
+    const struct successor *to;
+
+    do {
+        if (store_successor(u->store) == NULL &&
+            ingest_commit(&u->ingest, u->offset, true, err) == 0) {
+            return 0;
+        }
+        if (store_successor(u->store) == NULL) {
+            return -1;
+        }
+        to = store_settled(u->store);
+        *err = (struct err){0};
+    } while (to == NULL);
+    return commit_there(u, to, err);
 }
 
 int upload_commit(struct upload *u, const struct digest *d, struct err *err)
@@ -477,10 +532,7 @@ int upload_commit(struct upload *u, const struct digest *d, struct err *err)
     }
     u->digest = *d;
     u->ingest.digest = *d;
-    if (store_successor(u->store) == NULL && ingest_commit(&u->ingest, u->offset, true, err) == 0) {
-        return 0;
-    }
-    return store_successor(u->store) == NULL ? -1 : commit_there(u, err);
+    return commit(u, err);
 }
 
 bool upload_is_recorded(const struct upload *u)

@@ -46,8 +46,9 @@ struct upload {
     struct digest digest;    /* of a commit */
     struct job job;          /* of a drop, or of handing it over */
     /* store/handover.h */
-    atomic_bool handed; /* the process that took over has to be told how it goes on */
+    atomic_bool handed; /* the process that takes over has to be told how it goes on */
     bool told;          /* … and was */
+    bool back;          /* it does not take over after all; of a job that was to tell it */
     bool recorded;      /* by it; the claimer's */
     bool inherited;     /* a request of the process before is at it; under the table's lock */
 };

@@ -52,11 +52,17 @@ bool upload_is_idle(const struct upload *u, int64_t now)
     return !u->claimed && now - u->touched > (int64_t)(limits.upload_idle / 1000);
 }
 
+static struct upload *find_by_id(struct uploads *all, const char *id)
+{
+    struct map_node *node = map_find(&all->by_id, map_hash(id, strlen(id)), same_id, id);
+
+    return node == NULL ? NULL : container_of(node, struct upload, node);
+}
+
 struct upload *uploads_find(struct uploads *all, const char *id, const char *repo,
                             const char *owner)
 {
-    struct map_node *node = map_find(&all->by_id, map_hash(id, strlen(id)), same_id, id);
-    struct upload *u = node == NULL ? NULL : container_of(node, struct upload, node);
+    struct upload *u = find_by_id(all, id);
 
     if (u == NULL || strcmp(u->repo, repo) != 0 || strcmp(u->owner, owner) != 0 ||
         upload_is_idle(u, clock_wall_s())) {
@@ -116,6 +122,17 @@ void uploads_free(struct uploads *all)
     free(all);
 }
 
+static bool is_known(struct store *s, const char *id)
+{
+    struct uploads *all = s->uploads;
+    bool known;
+
+    pthread_mutex_lock(&all->lock);
+    known = find_by_id(all, id) != NULL;
+    pthread_mutex_unlock(&all->lock);
+    return known;
+}
+
 /* A session whose file is shorter than what was synced is lost, and ends as an idle one does. */
 static bool load_one(void *arg, struct slice key, struct slice value)
 {
@@ -126,7 +143,7 @@ static bool load_one(void *arg, struct slice key, struct slice value)
     struct upload *u;
     struct stat st;
 
-    if (!slice_copy(key, id, sizeof(id)) || !record_get_upload(value, &record)) {
+    if (!slice_copy(key, id, sizeof(id)) || !record_get_upload(value, &record) || is_known(s, id)) {
         return true;
     }
     snprintf(name, sizeof(name), UPLOAD_FILE_PREFIX "%s", id);
@@ -140,7 +157,9 @@ static bool load_one(void *arg, struct slice key, struct slice value)
         u->sha.hashed != record.part.stored) {
         u->touched = LONG_IDLE;
     }
+    pthread_mutex_lock(&s->uploads->lock);
     uploads_insert(s->uploads, u);
+    pthread_mutex_unlock(&s->uploads->lock);
     return true;
 }
 
@@ -159,16 +178,8 @@ int uploads_load(struct store *s, struct err *err)
 bool uploads_own(struct store *s, const char *name)
 {
     const size_t n = sizeof(UPLOAD_FILE_PREFIX) - 1;
-    struct uploads *all = s->uploads;
-    bool own;
 
-    if (strncmp(name, UPLOAD_FILE_PREFIX, n) != 0) {
-        return false;
-    }
-    pthread_mutex_lock(&all->lock);
-    own = map_find(&all->by_id, map_hash(name + n, strlen(name + n)), same_id, name + n) != NULL;
-    pthread_mutex_unlock(&all->lock);
-    return own;
+    return strncmp(name, UPLOAD_FILE_PREFIX, n) == 0 && is_known(s, name + n);
 }
 
 /* One idle session, out of the table; NULL where there is none. */
@@ -246,6 +257,20 @@ static void finish_apply(struct index_write *w, struct index_txn *t)
     pthread_mutex_unlock(&all->lock);
 }
 
+/* Another process opens them. */
+static void close_left(struct uploads *all)
+{
+    pthread_mutex_lock(&all->lock);
+    list_each(it, &all->all) {
+        struct upload *u = container_of(it, struct upload, in_all);
+
+        if (!u->claimed) {
+            ingest_close(&u->ingest);
+        }
+    }
+    pthread_mutex_unlock(&all->lock);
+}
+
 void uploads_finish(struct store *s, bool all)
 {
     struct finish finish = {.write = {.apply = finish_apply}, .all = all};
@@ -261,6 +286,9 @@ void uploads_finish(struct store *s, bool all)
     while ((u = take_idle(s->uploads)) != NULL) {
         ingest_close(&u->ingest);
         upload_free(u);
+    }
+    if (!all) {
+        close_left(s->uploads);
     }
 }
 
@@ -286,8 +314,6 @@ size_t uploads_hand(struct store *s, struct handed_upload **ret)
         if (u->claimed) {
             atomic_store(&u->handed, true);
             describe(u, &found[n++]);
-        } else {
-            ingest_close(&u->ingest); /* another process opens it */
         }
     }
     pthread_mutex_unlock(&all->lock);
@@ -295,11 +321,24 @@ size_t uploads_hand(struct store *s, struct handed_upload **ret)
     return n;
 }
 
-static struct upload *find_by_id(struct uploads *all, const char *id)
+int uploads_take_back(struct store *s, struct err *err)
 {
-    struct map_node *node = map_find(&all->by_id, map_hash(id, strlen(id)), same_id, id);
+    struct uploads *all = s->uploads;
 
-    return node == NULL ? NULL : container_of(node, struct upload, node);
+    pthread_mutex_lock(&all->lock);
+    list_each_safe(it, &all->all) {
+        struct upload *u = container_of(it, struct upload, in_all);
+
+        if (atomic_load(&u->handed)) {
+            atomic_store(&u->handed, false);
+        } else if (!u->claimed && u->synced == atomic_load(&u->offset)) {
+            uploads_take_out(all, u);
+            ingest_close(&u->ingest);
+            upload_free(u);
+        }
+    }
+    pthread_mutex_unlock(&all->lock);
+    return uploads_load(s, err);
 }
 
 void uploads_inherit(struct store *s, const struct handed_upload *from)

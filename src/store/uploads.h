@@ -29,12 +29,15 @@ int uploads_load(struct store *s, struct err *err) MUST_CHECK;
 bool uploads_own(struct store *s, const char *name);
 /* Ends idle sessions when that is due; when to ask again. Writer thread. */
 uint64_t uploads_tick(struct uploads *all, uint64_t now);
-/* At the end: makes all of them survive, but for those that a request is at unless `all`. The
- * writer does not run any more. */
+/* At the end: makes all of them survive; unless `all`, but for those that a request is at, and
+ * closes their files. The writer does not run any more. */
 void uploads_finish(struct store *s, bool all);
 
 /* Those that a request is at, as copies; from here on they are the successor's to end. */
 size_t uploads_hand(struct store *s, struct handed_upload **ret);
+/* There is no successor after all: those are this store's again, and the others as the index has
+ * them by now. The writer does not run. */
+int uploads_take_back(struct store *s, struct err *err) MUST_CHECK;
 /* A session that a request of the process before is at. */
 void uploads_inherit(struct store *s, const struct handed_upload *from);
 /* The one that bears the id and was inherited, which is the caller's as if it had claimed it; NULL:

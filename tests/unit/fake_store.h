@@ -78,6 +78,11 @@ const struct successor *store_successor(const struct store *s)
     return disk.successor;
 }
 
+const struct successor *store_settled(struct store *s)
+{
+    return store_successor(s);
+}
+
 int store_open_blob(struct store *s, const struct digest *d, uint64_t size, struct err *err)
 {
     DISK_FIND(blobs, row, d)
