@@ -32,7 +32,8 @@ static int own_path(char out[PATH_MAX], struct err *err)
     return 0;
 }
 
-/* The words with the flag behind the first of them. */
+/* The words with the flag behind the first of them, where it stands only once: a program that takes
+ * over was itself started so. */
 static char **with_flag(char *const *words, char *flag)
 {
     size_t n = 0;
@@ -44,7 +45,11 @@ static char **with_flag(char *const *words, char *flag)
     all = xcalloc(n + 2, sizeof(*all));
     all[0] = words[0];
     all[1] = flag;
-    memcpy(all + 2, words + 1, (n - 1) * sizeof(*all));
+    if (n > 1) {
+        size_t from = strcmp(words[1], flag) == 0 ? 2 : 1;
+
+        memcpy(all + 2, words + from, (n - from) * sizeof(*all));
+    }
     return all;
 }
 

@@ -68,6 +68,11 @@ static void serve_again(const struct flags *flags, struct waits *w)
 {
     struct err err;
 
+    if (w->child > 0) {
+        log_event(LOG_WARN, "serve.respawn", "process %ld was started already and comes up",
+                  (long)w->child);
+        return;
+    }
     if (respawn(flags->words, &w->child, &err) < 0) {
         log_event(LOG_ERROR, "serve.respawn", "the program cannot be started anew: %s", err.text);
     }
