@@ -42,7 +42,7 @@ QUICK = {"retry_min": "5ms", "retry_max": "20ms", "retry_for": "2s", "drain": "5
 DISK = ("ingest.", "dir.", "blob.fsync", "index.begin", "index.put", "index.commit", "index.full",
         "backup.")
 # What only matters where it kills: a return value that is not looked at.
-KILL_ONLY = ("ingest.renamed", "index.committed")
+KILL_ONLY = ("ingest.renamed", "index.committed", "handover.freed", "handover.ready")
 # Passages of a point that are tried; beyond the last, it is not reached often enough to matter.
 PASSAGES = (1, 2, 3, 4, 5, 6, 8, 11, 15, 21, 30, 45, 70)
 
@@ -189,6 +189,35 @@ def verify(lar, world, notes):
     pull(lar, world, notes)
 
 
+def replace(lar, world, notes):
+    """Another process takes over, or fails to, between the halves of an upload; both meet the fault,
+    and what clients ask then is answered by whichever has the sockets."""
+    blob = noise(70 * KIB, seed=805)
+    half = len(blob) // 2
+    session = taken(lar, "POST", uploads(HOSTED))
+    put = None
+    if session:
+        location = with_query(session.headers["location"], digest=digest_of(blob))
+        put = lar.begin(location, {"Content-Length": len(blob)}, "PUT")
+        put.push(blob[:half])
+    (lar.folder / "next").mkdir()
+    new = Larder(lar.folder / "next", start=False, limits=QUICK, data=lar.data, env=lar.env,
+                 args=["--take-over"], config={**lar.config, "listen": [lar.host]})
+    try:
+        new.start()
+    except StartFailed:
+        pass  # the one before goes on, unless it was killed
+    if put and put.push(blob[half:]) and put.done().status == 201:
+        notes.blobs.add((digest_of(blob), blob))
+    pull(lar, world, notes)
+    push(lar, world, notes)
+    if new.process.poll() is None:
+        new.process.terminate()
+    status = new._over(60)
+    lar.events += new.events
+    assert status in (0, 1, 2, -9), f"status {status}"
+
+
 class Scenario:
     """What is done, and in which state: pushed, there is what was pulled and pushed before; killed,
     the server before was; damaged, files are; unkept, there is no room for what is pulled."""
@@ -217,7 +246,7 @@ SCENARIOS = {
     "cold": Scenario(pull), "warm": Scenario(pull, "filled"), "push": Scenario(push),
     "again": Scenario(push, "filled"), "restart": Scenario(pull, "filled", "killed"),
     "unkept": Scenario(pull, "unkept"), "damaged": Scenario(pull, "filled", "damaged"),
-    "verify": Scenario(verify, "filled", "damaged")}
+    "verify": Scenario(verify, "filled", "damaged"), "replaced": Scenario(replace, "filled")}
 
 
 class Case:
