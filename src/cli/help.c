@@ -24,7 +24,7 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  --tag-ttl DURATION       how long a tag is answered without asking upstream (5m)\n"
         "  --offline                ask no upstream, serve what is here\n"
         "  --take-over              take the place of the server that runs on the data directory,\n"
-        "                           which ends once its transfers have\n"
+        "                           which ends once its transfers have; SIGUSR2 starts this\n"
         "  --lock FILE              tags of mirrored repositories mean what FILE says, and no "
         "others\n"
         "                           are there\n"

@@ -190,8 +190,8 @@ def verify(lar, world, notes):
 
 
 def replace(lar, world, notes):
-    """Another process takes over, or fails to, between the halves of an upload; both meet the fault,
-    and what clients ask then is answered by whichever has the sockets."""
+    """Another process takes over, or fails to, between the halves of an upload; both meet the
+    fault, and what clients ask then is answered by whichever has the sockets."""
     blob = noise(70 * KIB, seed=805)
     half = len(blob) // 2
     session = taken(lar, "POST", uploads(HOSTED))
