@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests: a scripted upstream, servers, and an end to every wait."""
 import faulthandler
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,9 +10,10 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from larder import VARIANT, Larder  # noqa: E402
+from larder import TOP, VARIANT, Larder  # noqa: E402
 from registry import Registry  # noqa: E402
 
+RUNTIME = {"asan": "libasan.so", "tsan": "libtsan.so"}
 DEADLINE = 60 if VARIANT == "release" else 180
 
 
@@ -84,3 +86,18 @@ def small_disk(tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], check=True)
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture(scope="session")
+def interposer(tmp_path_factory):
+    """What LD_PRELOAD has to say for order.c; the runtime of a sanitizer must come first."""
+    made = str(tmp_path_factory.mktemp("order") / "order.so")
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    subprocess.run([*compiler, "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1",
+                    "-g", "-fPIC", "-shared", "-o", made, os.path.join(TOP, "tests/e2e/order.c"),
+                    "-ldl"], check=True)
+    if VARIANT not in RUNTIME:
+        return made
+    runtime = subprocess.run([*compiler, "-print-file-name=" + RUNTIME[VARIANT]], check=True,
+                             capture_output=True, text=True).stdout.strip()
+    return runtime + ":" + made

@@ -5,34 +5,14 @@ The server runs with order.c loaded before it, which logs what it makes durable 
 loses nothing that was written, so only the order shows whether a power cut would.
 """
 import os
-import shlex
-import subprocess
 
 import pytest
-
-from larder import TOP, VARIANT
 from push import (WAYS, blob_path, check_put, image_body, index_body, push, put_manifest,
                   sha512_of, uploads)
 from registry import INDEX, MANIFEST, digest_of, noise
 
 REPO = "stage/app"
 UP = "library/base"
-RUNTIME = {"asan": "libasan.so", "tsan": "libtsan.so"}
-
-
-@pytest.fixture(scope="session")
-def interposer(tmp_path_factory):
-    """What LD_PRELOAD has to say; the runtime of a sanitizer must come first."""
-    made = str(tmp_path_factory.mktemp("order") / "order.so")
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-    subprocess.run([*compiler, "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1",
-                    "-g", "-fPIC", "-shared", "-o", made, os.path.join(TOP, "tests/e2e/order.c"),
-                    "-ldl"], check=True)
-    if VARIANT not in RUNTIME:
-        return made
-    runtime = subprocess.run([*compiler, "-print-file-name=" + RUNTIME[VARIANT]], check=True,
-                             capture_output=True, text=True).stdout.strip()
-    return runtime + ":" + made
 
 
 @pytest.fixture
