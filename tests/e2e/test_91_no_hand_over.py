@@ -18,7 +18,7 @@ from certificates import Authority
 from larder import PROGRAM
 from push import image_body, offset, put_blob, uploads, with_query
 from recount import Index
-from registry import MANIFEST, digest_of, noise
+from registry import MANIFEST, digest_of
 from test_64_order import Order, check_promise
 from test_82_users import passwd
 from test_90_hand_over import COLD, HOSTED, PARTS, ended, pid_of, put_open, start, successor
