@@ -236,8 +236,8 @@ static void go_on(struct hand_over *h, struct engine *e, const struct err *why)
     } else {
         log_event(LOG_ERROR, "serve.hand_over", "%s; this one goes on", why->text);
     }
+    atomic_store(&h->asked, -1); /* first, as whoever waits to ask is accepted then */
     engine_resume(e);
-    atomic_store(&h->asked, -1);
 }
 
 bool hand_over_run(struct hand_over *h, struct engine *e)
