@@ -13,6 +13,7 @@
     X(connections_accepted, "connections that clients opened")                                     \
     X(connections_refused, "connections that were one too many, in all or from an address")        \
     X(connections_open, "connections of clients that are open now")                                \
+    X(clients_slow, "connections closed because their client took or sent too little of a body")   \
     X(configurations, "configurations in use, with those whose last requests go on")               \
     X(tls_accepted, "TLS handshakes of clients that were done")                                    \
     X(tls_refused, "TLS handshakes of clients that failed")                                        \

@@ -26,7 +26,7 @@
     X(upstream_stall, 30000, "an upstream body without a byte")                                    \
     X(client_headers, 10000, "a client's request head, from its first byte")                       \
     X(client_idle, 75000, "a client's connection between requests")                                \
-    X(client_progress, 300000, "a client that takes or sends no byte of a body")                   \
+    X(client_progress, 300000, "waits for a client that takes or sends less than LEAST_RATE")      \
     X(bad_digest, 60000, "an (upstream, digest) that was wrong is refused")                        \
     X(negative, 10000, "an upstream's 404 for a tag is remembered")                                \
     X(helper, 10000, "a credential helper program")                                                \
@@ -64,6 +64,7 @@ extern struct limits limits;
 #define CLIENT_LINE_MAX (16u * 1024)
 #define CLIENT_HEAD_MAX (64u * 1024)
 #define HEADERS_MAX 100
+#define LEAST_RATE 1024u /* bytes a second of a body, while its peer is waited for */
 #define CONNECTIONS_MAX 1000000
 #define UPSTREAM_HEAD_MAX (128u * 1024)
 #define REDIRECTS_MAX 10

@@ -24,8 +24,12 @@ static uint64_t body_run(const struct http_body *b)
     return b->framing == HTTP_BODY_LENGTH ? b->left : http_chunked_left(&b->chunked);
 }
 
-static void body_took(struct http_body *b, size_t n)
+static void body_took(struct http_conn *c, size_t n)
 {
+    struct http_body *b = &c->body;
+
+    /* What stands between chunks does not count: it is no progress, however much of it comes. */
+    pace_moved(&c->pace, n);
     if (b->framing == HTTP_BODY_CHUNKED) {
         http_chunked_took(&b->chunked, n);
         return;
@@ -77,7 +81,7 @@ static size_t body_buffered(struct http_conn *c, void *p, size_t n)
         take = take < run ? take : (size_t)run;
         memcpy(p, c->in + c->at, take);
         c->at += take;
-        body_took(b, take);
+        body_took(c, take);
         return take;
     }
     return 0;
@@ -105,9 +109,9 @@ static ssize_t body_receive(struct http_conn *c, void *p, size_t n)
     if (got < 0) {
         return got;
     }
-    conn_moved(c);
+    conn_moved(c, 0);
     if (run > 0) {
-        body_took(&c->body, (size_t)got);
+        body_took(c, (size_t)got);
         return got;
     }
     c->end += (size_t)got;
@@ -165,7 +169,7 @@ ssize_t http_read_body(struct http_exchange *pub, void *p, size_t n)
     got = body_read(c, p, n);
     if (got == STREAM_AGAIN) {
         c->wants_body = true;
-        conn_stuck(c);
+        conn_stuck(c, false);
     } else if (got == STREAM_FAILED && !c->body.bad) {
         conn_lost(c);
     }

@@ -226,30 +226,72 @@ void conn_answered(struct http_conn *c)
 
 /* --- time ---------------------------------------------------------------------------------- */
 
-static uint64_t patience(const struct http_conn *c)
+/* Of one that ended its sending side: for a byte that it takes. */
+static void half_closed(struct http_conn *c)
 {
-    uint64_t ms = limits.client_progress;
-
-    if (c->peer_done) {
-        ms = limits.client_idle < HALF_CLOSED_MS ? limits.client_idle : HALF_CLOSED_MS;
-    }
-    return ms;
+    timer_set(&c->timer,
+              limits.client_idle < HALF_CLOSED_MS ? limits.client_idle : HALF_CLOSED_MS);
 }
 
-void conn_moved(struct http_conn *c)
+/* The client is waited for no longer, whatever comes next. */
+static void conn_ready(struct http_conn *c)
 {
-    if (c->peer_done) {
-        timer_set(&c->timer, patience(c));
-    } else {
+    pace_go(&c->pace, loop_now(c->home->loop));
+    if (!c->peer_done) {
         timer_clear(&c->timer);
     }
 }
 
-void conn_stuck(struct http_conn *c)
+void conn_moved(struct http_conn *c, size_t n)
 {
-    if (!timer_is_set(&c->timer)) {
-        timer_set(&c->timer, patience(c));
+    conn_ready(c);
+    pace_moved(&c->pace, n);
+    if (c->peer_done) {
+        half_closed(c);
     }
+}
+
+void conn_stuck(struct http_conn *c, bool sends)
+{
+    uint64_t now = loop_now(c->home->loop);
+
+    if (timer_is_set(&c->timer)) {
+        return;
+    }
+    if (c->peer_done) {
+        half_closed(c);
+        return;
+    }
+    pace_wait(&c->pace, now);
+    c->unsent = sends ? stream_unsent(&c->stream) : 0;
+    timer_set(&c->timer, pace_left(&c->pace, now, limits.client_progress));
+}
+
+/* Its time is over, unless it took enough of what the kernel holds for it: that may be megabytes,
+ * of which a third must go before the socket takes more. */
+static void conn_late(struct http_conn *c)
+{
+    uint64_t now = loop_now(c->home->loop);
+    uint64_t unsent = stream_unsent(&c->stream);
+    uint64_t left;
+
+    pace_go(&c->pace, now);
+    pace_moved(&c->pace, c->unsent > unsent ? c->unsent - unsent : 0);
+    c->unsent = unsent;
+    left = pace_left(&c->pace, now, limits.client_progress);
+    if (left > 0 && !c->peer_done) {
+        pace_wait(&c->pace, now);
+        timer_set(&c->timer, left);
+        return;
+    }
+    if (!c->peer_done) {
+        count(clients_slow);
+        log_event(LOG_INFO, "client.slow",
+                  "%s at %s: closed, as it moved less than %u bytes a second of a body "
+                  "(limits.client_progress)",
+                  c->client, c->listener->text, LEAST_RATE);
+    }
+    conn_lost(c);
 }
 
 static void conn_refuse(struct http_conn *c, int status, const char *why)
@@ -273,6 +315,10 @@ static void on_timer(struct timer *t)
     if (c->state == CONN_HEAD && c->at < c->end) {
         conn_refuse(c, 408, "the head of the request did not arrive in time");
         loop_defer(c->home->loop, &c->task);
+        return;
+    }
+    if (c->state == CONN_EXCHANGE || c->state == CONN_FLUSH || c->state == CONN_SKIP) {
+        conn_late(c);
         return;
     }
     conn_lost(c);
@@ -422,7 +468,7 @@ static void watch_client(struct http_conn *c)
         c->end += (size_t)n;
         if (n == 0) {
             c->peer_done = true;
-            timer_set(&c->timer, patience(c));
+            half_closed(c);
         }
     }
 }
@@ -438,6 +484,9 @@ static bool pump_exchange(struct http_conn *c)
         return false;
     }
     watch_client(c);
+    if (waits) {
+        conn_ready(c); /* until the handler finds that it is not so */
+    }
     if (waits && c->exchange->pub.owner != NULL && stream_is_open(&c->stream)) {
         c->wants_send = false;
         c->wants_body = false;
@@ -458,15 +507,23 @@ static void prove_failed(struct http_conn *c)
     reply_refusal(c, 400, "the body is not in chunks as Transfer-Encoding says");
 }
 
+static void prove_wait(struct http_conn *c)
+{
+    uint64_t now = loop_now(c->home->loop);
+    uint64_t left = c->prove_ends > now ? c->prove_ends - now : 0;
+
+    if (!timer_is_set(&c->timer)) {
+        timer_set(&c->timer, left < PROVE_MS ? left : PROVE_MS);
+    }
+}
+
 static bool pump_prove(struct http_conn *c)
 {
     char ignored[8192];
     ssize_t n = body_read(c, ignored, sizeof(ignored));
 
     if (n == STREAM_AGAIN) {
-        if (!timer_is_set(&c->timer)) {
-            timer_set(&c->timer, PROVE_MS);
-        }
+        prove_wait(c);
         return false;
     }
     if (n == STREAM_FAILED && !c->body.bad) {
@@ -496,7 +553,7 @@ static bool pump_flush(struct http_conn *c)
         conn_answered(c);
         return true;
     case STREAM_AGAIN:
-        conn_stuck(c);
+        conn_stuck(c, true);
         return false;
     default:
         return false;
@@ -509,7 +566,7 @@ static bool pump_skip(struct http_conn *c)
     ssize_t n = body_read(c, ignored, sizeof(ignored));
 
     if (n == STREAM_AGAIN) {
-        conn_stuck(c);
+        conn_stuck(c, false);
         return false;
     }
     c->skipped += n > 0 ? (uint64_t)n : 0;

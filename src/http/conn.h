@@ -18,6 +18,7 @@
 #define HTTP_CONN_H
 
 #include "http/chunked.h"
+#include "http/pace.h"
 #include "http/server.h"
 
 #include <stdatomic.h>
@@ -31,8 +32,10 @@
 #define SKIP_MAX (256u * 1024)
 /* How long a refused client may take to read why. */
 #define LINGER_MS 2000u
-/* How long a response waits for a further byte of the chunks that it does not need. */
+/* How long a response waits for a further byte of the chunks that it does not need, and for all of
+ * them. */
 #define PROVE_MS 2000u
+#define PROVE_ALL_MS 5000u
 /* A client that ended its sending side may be waiting for its answer or be gone, which TCP does not
  * tell; where it takes no byte for so long it counts as gone. */
 #define HALF_CLOSED_MS 5000u
@@ -137,6 +140,9 @@ struct http_conn {
     struct http_body body;
     struct http_out out;
     uint64_t skipped;
+    uint64_t prove_ends; /* CONN_PROVE: loop time */
+    struct pace pace;    /* of bodies, both ways; of all requests together */
+    uint64_t unsent;     /* as of the last look while the client was waited for to take bytes */
     bool running;    /* its task is on the stack */
     bool keep;       /* another request may follow */
     bool wants_send; /* the handler waits to send, or to read the body */
@@ -169,9 +175,10 @@ void conn_answered(struct http_conn *c);
 void conn_lost(struct http_conn *c);
 /* Ends exchange and connection. */
 void conn_drop(struct http_conn *c);
-/* The client took or gave a byte; it did not, and the handler waits for that. */
-void conn_moved(struct http_conn *c);
-void conn_stuck(struct http_conn *c);
+/* The client took or gave n bytes that count; it did not, and somebody waits for that: for it to
+ * take some (`sends`), or to give some. */
+void conn_moved(struct http_conn *c, size_t n);
+void conn_stuck(struct http_conn *c, bool sends);
 /* Whether a request is to come: it is new, or bytes have arrived that were not read yet. */
 bool conn_is_expected(const struct http_conn *c);
 /* Closes it where it waits for a request of which no byte is there. */

@@ -56,7 +56,7 @@ static void note_sent(struct http_conn *c, size_t n, size_t body)
     if (n == 0) {
         return;
     }
-    conn_moved(c);
+    conn_moved(c, n);
     if (x == NULL) {
         return;
     }
@@ -276,6 +276,7 @@ static void reply_whole(struct http_exchange *pub, int status, struct slice head
     assert(x->framing == REPLY_NO_BODY || body.len == length);
     pub->owner = NULL;
     c->state = reply_proves(c) ? CONN_PROVE : CONN_FLUSH;
+    c->prove_ends = loop_now(c->home->loop) + PROVE_ALL_MS;
     set_iov(&iov[0], lines.start, lines.start_len);
     set_iov(&iov[1], headers.p, headers.len);
     set_iov(&iov[2], lines.end, lines.end_len);
@@ -328,7 +329,7 @@ void http_start(struct http_exchange *pub, int status, struct slice headers, uin
 static ssize_t send_again(struct http_conn *c)
 {
     c->wants_send = true;
-    conn_stuck(c);
+    conn_stuck(c, true);
     return STREAM_AGAIN;
 }
 

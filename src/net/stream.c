@@ -10,9 +10,11 @@
 #include "net/tls.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,6 +71,13 @@ void stream_reset(struct stream *s)
         s->tls = NULL;
     }
     stream_close(s);
+}
+
+uint64_t stream_unsent(const struct stream *s)
+{
+    int n = 0;
+
+    return s->fd < 0 || ioctl(s->fd, SIOCOUTQ, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
 }
 
 static ssize_t stream_fail(struct stream *s, const char *what)

@@ -46,6 +46,9 @@ static inline bool stream_is_open(const struct stream *s)
     return s->fd >= 0;
 }
 
+/* Bytes that were written and that the peer's side has not taken yet. */
+uint64_t stream_unsent(const struct stream *s);
+
 /* Up to n bytes (n > 0): their count; 0 at the peer's orderly end (TLS: its close_notify; a TCP end
  * without one is STREAM_FAILED); STREAM_AGAIN; STREAM_FAILED. */
 ssize_t stream_read(struct stream *s, void *p, size_t n) MUST_CHECK;
