@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+/* Slow ones are left so often and no more: where all are slow, one of them has to come to its end,
+ * and where no range is answered each begins anew. */
+#define SLOW_MAX 4
 #define SOURCES_MAX 64 /* of one flight: proved ones come from pulls under way, so they are few */
 
 static struct flight_source *source_find(struct flight *f, const struct cache_repo *repo)
@@ -74,6 +77,33 @@ struct flight_source *flight_source_next(struct flight *f)
     }
     pthread_mutex_unlock(&f->lock);
     return best;
+}
+
+static bool has_other(struct flight *f)
+{
+    bool has = false;
+
+    pthread_mutex_lock(&f->lock);
+    list_each(it, &f->sources) {
+        struct flight_source *s = container_of(it, struct flight_source, node);
+
+        has = has || (s != f->source && !s->ended && s->fails == 0);
+    }
+    pthread_mutex_unlock(&f->lock);
+    return has;
+}
+
+bool flight_source_is_slow(struct flight *f, struct err *err)
+{
+    bool other;
+
+    if (f->slow == SLOW_MAX || !fetch_is_slow(f->fetch, &other) || !(other || has_other(f))) {
+        return false; /* what is slow is better than nothing */
+    }
+    f->slow++;
+    err_set(err, ERR_TIMEOUT, "less than %u bytes a second come, and there is another source",
+            LEAST_RATE);
+    return true;
 }
 
 void flight_source_end(struct flight *f, struct flight_source *s, const struct err *err)

@@ -376,7 +376,10 @@ static const struct step *step_body(struct op *op)
         op_wake(op);
         return STEP_WAIT;
     case MOVED_WAIT:
-        return STEP_WAIT;
+        if (!flight_source_is_slow(f, &err)) {
+            return STEP_WAIT;
+        }
+        break;
     case MOVED_END:
         fetch_end(f);
         return &S_settle;

@@ -95,6 +95,7 @@ struct flight {
     uint64_t hint;     /* size as a manifest said */
     uint64_t received; /* bytes taken from sources, hashed or in buffers */
     uint64_t skip;     /* bytes of this answer that are here already */
+    unsigned slow;     /* how often a source was left as it was too slow */
     bool from_partial;
     bool mixed; /* bytes came from more than one source */
     bool noted; /* the index may have a partial record of the digest */
@@ -147,6 +148,8 @@ void flight_settle_end(struct flight *f);
 /* flight_source.c */
 /* The source to try next, those that failed least first; NULL: all have ended. */
 struct flight_source *flight_source_next(struct flight *f);
+/* Whether the source under way is better left for another, as it sends too little; *err says so. */
+bool flight_source_is_slow(struct flight *f, struct err *err);
 void flight_source_end(struct flight *f, struct flight_source *s, const struct err *err);
 void flight_source_answered(struct flight *f, struct flight_source *s);
 /* What a blob that came from it is counted as. */
@@ -169,6 +172,8 @@ void flight_buffers_drop(struct flight *f);
 
 /* flight_window.c: the bytes from here on go into a memfd. 0, or -1 with *err. */
 int flight_window_open(struct flight *f, struct err *err);
+/* Harmless where there is none. */
+void flight_window_close(struct flight *f);
 static inline bool flight_in_window(struct flight *f)
 {
     return atomic_load_explicit(&f->switch_at, memory_order_relaxed) != NOWHERE;

@@ -10,6 +10,7 @@
 
 #include "http/chunked.h"
 #include "http/link.h"
+#include "http/pace.h"
 #include "net/dial.h"
 
 /* Owner: whoever made it. Thread: its loop's. */
@@ -48,6 +49,7 @@ struct http_call {
     /* The body. */
     bool over;  /* its end was proven */
     bool stall; /* the timer fired: nothing came */
+    struct pace pace;
     uint64_t left;
     uint64_t got;
     struct http_chunked chunked;

@@ -57,6 +57,9 @@ bool http_call_is_public(const struct http_call *call);
 /* Bytes of the body, decoded: > 0, 0 at its proven end (framing complete), STREAM_AGAIN,
  * STREAM_FAILED with *err: the body broke off, stalled, or broke its framing. */
 ssize_t http_call_read(struct http_call *call, void *p, size_t n, struct err *err) MUST_CHECK;
+/* Whether the body comes at less than LEAST_RATE, and did so for so long that limits.upstream_stall
+ * is used up. It may be read on all the same. */
+bool http_call_is_slow(const struct http_call *call);
 /* Ends the call at any time: a connection whose response was read whole (or whose rest is small and
  * there) is kept, any other closed. NULL is allowed. */
 void http_call_free(struct http_call *call);

@@ -27,6 +27,8 @@ static ssize_t body_receive(struct http_call *c, void *p, size_t n, struct err *
     if (got > 0) {
         c->stall = false;
         timer_clear(&c->timer);
+        pace_go(&c->pace, loop_now(c->loop));
+        pace_moved(&c->pace, (uint64_t)got);
         return got;
     }
     if (got == STREAM_FAILED) {
@@ -34,6 +36,9 @@ static ssize_t body_receive(struct http_call *c, void *p, size_t n, struct err *
     }
     if (got == STREAM_AGAIN && c->stall) {
         return body_fail(c, ERR_TIMEOUT, "nothing came for too long", err);
+    }
+    if (got == STREAM_AGAIN) {
+        pace_wait(&c->pace, loop_now(c->loop));
     }
     if (got == STREAM_AGAIN && !timer_is_set(&c->timer)) {
         timer_set(&c->timer, limits.upstream_stall);
@@ -146,6 +151,11 @@ static ssize_t read_chunked(struct http_call *c, void *p, size_t n, struct err *
             return got;
         }
     }
+}
+
+bool http_call_is_slow(const struct http_call *c)
+{
+    return pace_left(&c->pace, loop_now(c->loop), limits.upstream_stall) == 0;
 }
 
 ssize_t http_call_read(struct http_call *c, void *p, size_t n, struct err *err)

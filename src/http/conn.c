@@ -229,8 +229,7 @@ void conn_answered(struct http_conn *c)
 /* Of one that ended its sending side: for a byte that it takes. */
 static void half_closed(struct http_conn *c)
 {
-    timer_set(&c->timer,
-              limits.client_idle < HALF_CLOSED_MS ? limits.client_idle : HALF_CLOSED_MS);
+    timer_set(&c->timer, limits.client_idle < HALF_CLOSED_MS ? limits.client_idle : HALF_CLOSED_MS);
 }
 
 /* The client is waited for no longer, whatever comes next. */

@@ -143,9 +143,9 @@ struct http_conn {
     uint64_t prove_ends; /* CONN_PROVE: loop time */
     struct pace pace;    /* of bodies, both ways; of all requests together */
     uint64_t unsent;     /* as of the last look while the client was waited for to take bytes */
-    bool running;    /* its task is on the stack */
-    bool keep;       /* another request may follow */
-    bool wants_send; /* the handler waits to send, or to read the body */
+    bool running;        /* its task is on the stack */
+    bool keep;           /* another request may follow */
+    bool wants_send;     /* the handler waits to send, or to read the body */
     bool wants_body;
     bool peer_done;  /* the client ended its sending side */
     bool head_timed; /* the timer runs for a head that has begun, or for a new connection */

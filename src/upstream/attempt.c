@@ -159,6 +159,11 @@ ssize_t attempt_read(struct attempt *a, void *p, size_t n, struct err *err)
     return got;
 }
 
+bool attempt_is_slow(const struct attempt *a)
+{
+    return http_call_is_slow(a->call);
+}
+
 /* --- URL and credential --------------------------------------------------------------------- */
 
 /* The registry's own URL for the question, at the endpoint. */

@@ -160,6 +160,15 @@ ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err)
     return got;
 }
 
+bool fetch_is_slow(struct fetch *f, bool *ret_other)
+{
+    bool slow = attempt_is_slow(f->winner);
+
+    *ret_other = slow && upstream_put_behind(f->upstream, attempt_endpoint(f->winner),
+                                             loop_now(f->op.loop));
+    return slow;
+}
+
 /* --- from one endpoint to the next ---------------------------------------------------------- */
 
 static void note_error(struct fetch *f, const struct err *err)

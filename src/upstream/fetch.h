@@ -60,6 +60,9 @@ enum fetch_state fetch_poll(struct fetch *f, struct err *err);
 const struct fetch_answer *fetch_answer(const struct fetch *f);
 /* As http_call_read(): > 0, 0 at the proven end, STREAM_AGAIN, STREAM_FAILED with *err. */
 ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err) MUST_CHECK;
+/* Whether its body comes so slowly that another source would be better; *ret_other: its upstream
+ * has another endpoint that is well, which comes first from here on. The body may be read on. */
+bool fetch_is_slow(struct fetch *f, bool *ret_other);
 /* Ends it at any time. NULL is allowed. */
 void fetch_free(struct fetch *f);
 

@@ -212,6 +212,19 @@ void upstream_answered(struct upstream *u)
     atomic_store(&u->late_until, 0);
 }
 
+bool upstream_put_behind(struct upstream *u, struct endpoint *e, uint64_t now_ms)
+{
+    bool other = false;
+
+    for (size_t i = 0; i < u->n_endpoints; i++) {
+        other = other || (&u->endpoints[i] != e && endpoint_is_healthy(&u->endpoints[i], now_ms));
+    }
+    if (other) {
+        endpoint_lagged(e, now_ms, "lets a body drip");
+    }
+    return other;
+}
+
 bool upstream_is_troubled(struct upstream *u, uint64_t now_ms)
 {
     bool any = false;

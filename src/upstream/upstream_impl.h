@@ -49,6 +49,9 @@ void upstream_rate(struct upstream *u, uint64_t limit, uint64_t left, uint64_t w
 /* It allowed no more requests: 429, and for how many seconds (0: not told). */
 void upstream_rate_exceeded(struct upstream *u, unsigned seconds, uint64_t now_ms);
 void upstream_answered(struct upstream *u);
+/* Its endpoint `e` is too slow: it comes behind the others where one of them is well; false: it is
+ * the best there is. */
+bool upstream_put_behind(struct upstream *u, struct endpoint *e, uint64_t now_ms);
 
 /* The credential for a repository; NULL: none. */
 struct credential *upstream_credential_for(const struct upstream *u, const char *repo);

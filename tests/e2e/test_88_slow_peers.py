@@ -11,7 +11,7 @@ import pytest
 from certificates import Authority
 from larder import connect, drain
 from push import begin, check_put, manifest_path, with_query
-from registry import digest_of, noise
+from registry import Registry, digest_of, noise
 
 PAUSE = 0.02
 SHORT = {"tls": "1s", "client_headers": "1s", "client_idle": "1s", "client_progress": "1s"}
@@ -251,3 +251,54 @@ def test_many_at_once(lar, registry):
         assert lar.delete(location).status == 204
     lar.wait(lambda: not any(name.startswith("upload-") for name in lar.ingests()), "they go")
     settled(lar)
+
+
+# --- upstreams -----------------------------------------------------------------------------------
+
+def test_an_upstream_that_drips(registry, larder):
+    """Another endpoint goes on where it is too slow, by a range."""
+    second = Registry()
+    try:
+        digest = registry.add_blob("library/x", BIG)
+        second.add_blob("library/x", BIG)
+        registry.on("GET", digest).always().rate(100)
+        endpoints = {"docker.io": {"endpoints": [registry.url, second.url]}}
+        lar = larder(config={"upstreams": endpoints}, limits={"upstream_stall": "2s"})
+        reply = lar.get("/v2/library/x/blobs/" + digest)
+        assert reply.complete and reply.body == BIG
+        assert registry.hits("GET", digest) == 1 and second.hits("GET", digest) == 1
+        assert second.seen("GET", digest)[0].headers.get("range", "").startswith("bytes=")
+        assert "another source" in lar.events
+        lar.wait(lambda: lar.counter("flights_open") == 0, "it has ended")
+    finally:
+        second.clear_rules()
+        second.stop()
+
+
+def test_an_upstream_that_drips_and_is_all_there_is(registry, larder):
+    """Slow is better than nothing: it is read to its end, by the one request."""
+    data = noise(300, seed=3)
+    digest = registry.add_blob("library/x", data)
+    registry.on("GET", digest).always().rate(100)
+    lar = larder(upstreams={"docker.io": registry.url}, limits={"upstream_stall": "2s"})
+    reply = lar.get("/v2/library/x/blobs/" + digest)
+    assert reply.complete and reply.body == data
+    assert registry.hits("GET", digest) == 1
+
+
+def test_endpoints_that_drip_alike(registry, larder):
+    """Where all are slow, and none can go on in the middle, one of them still comes to its end."""
+    second = Registry()
+    data = noise(1000, seed=4)
+    try:
+        for one in (registry, second):
+            digest = one.add_blob("library/x", data)
+            one.on("GET", digest).always().rate(300).ignore_range()
+        endpoints = {"docker.io": {"endpoints": [registry.url, second.url]}}
+        lar = larder(config={"upstreams": endpoints}, limits={"upstream_stall": "2s"})
+        reply = lar.get("/v2/library/x/blobs/" + digest)
+        assert reply.complete and reply.body == data
+        assert 2 <= registry.hits("GET", digest) + second.hits("GET", digest) <= 5
+    finally:
+        second.clear_rules()
+        second.stop()
