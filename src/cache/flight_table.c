@@ -158,9 +158,7 @@ static void flight_free(struct flight *f)
     if (f->fd >= 0) {
         close(f->fd);
     }
-    if (f->memory_fd >= 0) {
-        close(f->memory_fd);
-    }
+    flight_window_close(f);
     pthread_mutex_destroy(&f->lock);
     bell_fini(&f->bell);
     free(f);
