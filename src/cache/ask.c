@@ -59,6 +59,7 @@ static void ask_free(struct ask *a)
     taglist_free(a->tags);
     manifest_free(a->confirmed);
     document_unref(a->result.document);
+    room_give(&a->room);
     bell_fini(&a->bell);
     free(a);
 }
@@ -145,6 +146,11 @@ static void on_timer(struct timer *timer)
     op_wake(&a->op);
 }
 
+static void on_room(struct waiter *w)
+{
+    op_wake(&container_of(w, struct ask, room.waiter)->op);
+}
+
 static void on_life(struct timer *timer)
 {
     op_wake(&container_of(timer, struct ask, life)->op);
@@ -160,6 +166,9 @@ static void ask_ended(struct op *op)
     timer_fini(&a->life);
     buf_free(&a->body);
     ask_fetch_end(a);
+    if (a->result.document == NULL) {
+        room_give(&a->room); /* else when nobody has the document any more */
+    }
     upstream_release(a->repo.upstream); /* what it remembers needs none */
     pthread_mutex_lock(&t->lock);
     leaves = a->expires == 0;
@@ -210,6 +219,7 @@ static struct ask *ask_new(struct cache *c, struct loop *l, const struct ask_key
     bell_init(&a->bell);
     buf_init(&a->body, MANIFEST_LIMIT);
     buf_init(&a->gathered, MANIFEST_LIMIT);
+    room_hold_init(&a->room, c->fetched, on_room);
     timer_init(&a->timer, l, on_timer);
     timer_init(&a->life, l, on_life);
     timer_set(&a->life, ASK_LIFE_MS);
@@ -355,13 +365,28 @@ enum fetch_state ask_fetch_poll(struct ask *a)
     return state;
 }
 
+/* Room for what is being read, its pages before and what is made of all: 1, 0 to wait, or -1. */
+static int ask_room(struct ask *a, size_t max)
+{
+    uint64_t told = fetch_answer(a->fetch)->length;
+    size_t page = told <= max ? (size_t)told : ROOM_FIRST;
+    size_t all = (a->taken + (page > a->body.len ? page : a->body.len)) * ROOM_WEIGHT;
+
+    if (a->room.n == 0) {
+        return room_take(&a->room, a->op.loop, all < ROOM_BYTES / 2 ? all : (size_t)ROOM_BYTES / 2);
+    }
+    return room_grow(&a->room, all) ? 1 : -1;
+}
+
 int ask_read_body(struct ask *a, size_t max)
 {
     char piece[16 * 1024];
     struct err err = {0};
-    ssize_t n;
+    ssize_t n = STREAM_AGAIN;
+    int room;
 
-    while ((n = fetch_read(a->fetch, piece, sizeof(piece), &err)) > 0) {
+    while ((room = ask_room(a, max)) > 0 &&
+           (n = fetch_read(a->fetch, piece, sizeof(piece), &err)) > 0) {
         buf_append(&a->body, piece, (size_t)n);
         if (a->body.failed || a->body.len > max) {
             err_set(&err, ERR_UPSTREAM_PROTOCOL, "%s: answer is larger than %zu bytes",
@@ -370,11 +395,16 @@ int ask_read_body(struct ask *a, size_t max)
             break;
         }
     }
+    if (room < 0) {
+        err_set(&err, ERR_TOO_MANY, "%s: too many large answers come at once", a->repo.text);
+        n = STREAM_FAILED;
+    }
     if (n == STREAM_AGAIN && !ask_is_over(a, &err)) {
         return 0;
     }
     ask_fetch_end(a);
     if (n == 0) {
+        a->taken += a->body.len;
         return 1;
     }
     a->op.err = err;
@@ -499,12 +529,23 @@ static uint64_t ask_memory(const struct ask *a)
     }
 }
 
+/* What was read is of no use, and may stay in the table for long. */
+static void ask_forget(struct ask *a)
+{
+    document_unref(a->result.document);
+    a->result.document = NULL;
+    buf_free(&a->gathered);
+    taglist_free(a->tags);
+    a->tags = NULL;
+}
+
 static const struct step *step_failed(struct op *op)
 {
     struct ask *a = ask_of(op);
     uint64_t memory;
 
     a->outcome = ASK_FAILED;
+    ask_forget(a);
     a->result.err = op->err;
     memory = ask_memory(a);
     if (memory > 0) {

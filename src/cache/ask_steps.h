@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "cache/ask.h"
+#include "cache/room.h"
 #include "loop/op.h"
 #include "upstream/fetch.h"
 
@@ -41,8 +42,10 @@ struct ask {
     struct fetch *fetch;
     bool has_want; /* the digest that the bytes must have */
     struct digest want;
-    bool by_tag;  /* the GET asks for the tag itself, not for `want` */
-    bool by_byte; /* HEAD is refused: one byte is asked for */
+    bool by_tag;           /* the GET asks for the tag itself, not for `want` */
+    bool by_byte;          /* HEAD is refused: one byte is asked for */
+    struct room_hold room; /* for what is read */
+    size_t taken;          /* bytes of answers that were read whole */
     struct buf body;
     struct buf gathered; /* pages of a list */
     struct taglist *tags;

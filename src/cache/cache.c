@@ -4,6 +4,7 @@
 #include "cache/ask.h"
 #include "cache/flight.h"
 #include "cache/prefetch.h"
+#include "cache/room.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -19,6 +20,9 @@ struct cache *cache_new(const struct cache_options *options, struct store *store
     c->asks = ask_table_new();
     c->flights = flight_table_new(c);
     c->prefetch = prefetch_new(c);
+    c->pushed = room_new();
+    c->fetched = room_new();
+    c->answered = room_new();
     return c;
 }
 
@@ -35,6 +39,9 @@ void cache_free(struct cache *c)
     prefetch_free(c->prefetch);
     flight_table_free(c->flights);
     ask_table_free(c->asks);
+    room_free(c->pushed);
+    room_free(c->fetched);
+    room_free(c->answered);
     free(c);
 }
 

@@ -14,6 +14,7 @@
 struct ask_table;
 struct flight_table;
 struct prefetch;
+struct room;
 
 struct cache_options {
     int64_t tag_ttl_s;            /* a tag asks nothing upstream for so long */
@@ -31,6 +32,10 @@ struct cache {
     struct ask_table *asks;
     struct flight_table *flights;
     struct prefetch *prefetch;
+    /* for what is held whole, so that neither kind keeps the others out */
+    struct room *pushed;
+    struct room *fetched;
+    struct room *answered;
 };
 
 struct cache *cache_new(const struct cache_options *options, struct store *store);

@@ -244,12 +244,19 @@ static const struct step *step_write(struct op *op)
 {
     struct request *q = request_of(op);
     struct buf headers;
+    struct err err;
 
     if (q->x->gone) {
         return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
     }
     if (q->reader.err.code != ERR_NONE) {
         return op_fail_with(op, &q->reader.err);
+    }
+    document_unref(q->document);
+    q->document = NULL;
+    if (!reply_may_hold(q, 2 * q->body.len)) { /* here, and what the socket does not take yet */
+        reply_too_many(&err, "too many large lists are being sent at once");
+        return op_fail_with(op, &err);
     }
     snprintf(q->media_type, sizeof(q->media_type), "%s",
              q->route.kind == ROUTE_REFERRERS ? REFERRERS_CONTENT_TYPE : "application/json");

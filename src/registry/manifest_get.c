@@ -34,13 +34,49 @@ static bool body_from_index(struct request *q, unsigned char body[BODY_MAX], siz
     return found;
 }
 
+/* One that is large is served from its file, so that no client that takes its time, and none of
+ * those that came together, has it in memory. Where it could not be kept it has to be. */
+static bool is_for_file(const struct request *q)
+{
+    struct index_read *r;
+    struct blob_record blob;
+    bool here;
+
+    if (q->document->len <= BODY_MAX) {
+        return false;
+    }
+    r = index_read_begin(q->registry->cache->store);
+    here = r != NULL && index_get_blob(r, &q->digest, &blob) == INDEX_FOUND;
+    if (r != NULL) {
+        index_read_end(r);
+    }
+    return here;
+}
+
+static void document_let_go(struct request *q)
+{
+    document_unref(q->document);
+    q->document = NULL;
+    ask_unref(q->ask);
+    q->ask = NULL;
+}
+
 bool manifest_deliver_now(struct request *q)
 {
     unsigned char body[BODY_MAX];
     struct slice bytes;
+    struct err err;
     size_t len;
 
     if (reply_conditional(q)) {
+        return true;
+    }
+    if (q->document != NULL && is_for_file(q)) {
+        document_let_go(q);
+    }
+    if (q->document != NULL && !reply_may_hold(q, q->document->len)) {
+        reply_too_many(&err, "too many large manifests are being sent at once");
+        reply_error(q, &err);
         return true;
     }
     if (q->document != NULL) {

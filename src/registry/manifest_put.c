@@ -1,7 +1,7 @@
 /*
  * registry/manifest_put.c - PUT /v2/<name>/manifests/<reference>[?tag=...].
  *
- *   read -> keep -> keeping (pool: parse, find and sync its children, write the file)
+ *   room -> read -> keep -> keeping (pool: parse, find and sync its children, write the file)
  *        -> recording (one change of the index) -> 201
  *
  * A manifest is kept byte for byte. What it names and is not here is counted in a Warning, not
@@ -11,6 +11,7 @@
  * reference protocol.md 1.8; design section 6.
  */
 #include "base/counter.h"
+#include "cache/room.h"
 #include "oci/query.h"
 #include "registry/reach.h"
 #include "store/hosted.h"
@@ -21,6 +22,7 @@
 
 #define READ_PIECE (64u * 1024)
 
+STEP(room);
 STEP(read);
 STEP(keep);
 STEP(keeping);
@@ -29,6 +31,7 @@ STEP(recording);
 /* Owner: the request. Thread: its loop's, but for what the job works at. */
 struct manifest_push {
     struct request *request;
+    struct room_hold room; /* for its bytes */
     struct hosted_manifest put;
     char tags[HOSTED_TAGS_MAX][TAG_MAX_LEN + 1];
     const char *tag_list[HOSTED_TAGS_MAX];
@@ -56,6 +59,7 @@ void manifest_push_free(struct request *q)
     if (p == NULL) {
         return;
     }
+    room_give(&p->room);
     manifest_free(p->parsed);
     free(p->may_take);
     free(p);
@@ -226,6 +230,48 @@ static void on_put(struct index_write *w)
 
 /* --- steps --------------------------------------------------------------------------------- */
 
+static void on_room(struct waiter *w)
+{
+    op_wake(&container_of(w, struct manifest_push, room.waiter)->request->op);
+}
+
+static const struct step *no_room(struct op *op, const char *why)
+{
+    struct err err;
+
+    reply_too_many(&err, why);
+    return op_fail_with(op, &err);
+}
+
+/* Not a byte is read before there is room for all of them. */
+static const struct step *step_room(struct op *op)
+{
+    struct request *q = request_of(op);
+    const struct http_head *head = &q->x->head;
+    size_t size = head->framing == HTTP_BODY_LENGTH ? (size_t)head->length : ROOM_FIRST;
+
+    if (q->x->gone) {
+        return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
+    }
+    if (!room_take(&q->manifest->room, q->loop, size * ROOM_WEIGHT)) {
+        return q->timed_out ? no_room(op, "too many manifests come at once") : STEP_WAIT;
+    }
+    q->timed_out = false;
+    timer_set(&q->timer, limits.client_headers);
+    return &S_read;
+}
+
+/* Who is slow may take the time as long as nobody waits for the room. */
+static bool must_give_way(struct request *q)
+{
+    if (!q->timed_out) {
+        return false;
+    }
+    q->timed_out = false;
+    timer_set(&q->timer, limits.client_headers / 8);
+    return room_is_wanted(q->registry->cache->pushed);
+}
+
 static const struct step *step_read(struct op *op)
 {
     struct request *q = request_of(op);
@@ -236,17 +282,23 @@ static const struct step *step_read(struct op *op)
         ssize_t got = http_read_body(q->x, piece, sizeof(piece));
 
         if (got == STREAM_AGAIN) {
-            return STEP_WAIT;
+            return must_give_way(q) ? no_room(op, "others wait until this manifest is whole")
+                                    : STEP_WAIT;
         }
         if (got == STREAM_FAILED) {
             return op_fail(op, q->x->gone ? ERR_CLIENT_GONE : ERR_BAD_REQUEST,
                            "the body breaks off, or its framing is wrong");
         }
         if (got == 0) {
+            timer_clear(&q->timer);
             return &S_keep;
         }
         if (q->body.len + (size_t)got > MANIFEST_LIMIT) {
             return op_fail(op, ERR_TOO_LARGE, "a manifest may have %u bytes", MANIFEST_LIMIT);
+        }
+        if (!room_grow(&q->manifest->room, (q->body.len + (size_t)got) * ROOM_WEIGHT)) {
+            return no_room(op,
+                           "too many manifests come at once, and this one does not say its length");
         }
         buf_append(&q->body, piece, (size_t)got);
         most -= (size_t)got < most ? (size_t)got : most;
@@ -378,12 +430,14 @@ void manifest_put(struct request *q)
     q->manifest = xnew(struct manifest_push);
     q->manifest->request = q;
     q->manifest->ingest.fd = -1;
+    room_hold_init(&q->manifest->room, q->registry->cache->pushed, on_room);
     if (q->x->head.framing == HTTP_BODY_LENGTH && q->x->head.length > MANIFEST_LIMIT) {
         err_set(&err, ERR_TOO_LARGE, "a manifest may have %u bytes", MANIFEST_LIMIT);
         reply_error(q, &err);
     } else if (take_tags(q, &err) < 0) {
         reply_error(q, &err);
     } else {
-        request_start(q, &S_read);
+        request_start(q, &S_room);
+        request_wait(q, limits.first_byte);
     }
 }

@@ -10,6 +10,8 @@
 
 #define HEADERS_TEXT_MAX 4096
 #define ERROR_TEXT_MAX 4096
+/* What clients are told to wait where there is too much of something. */
+#define RETRY_AFTER_S 5u
 
 /* What an upstream calls a type goes into a header only where it can do no harm there. */
 static bool is_header_text(const char *s)
@@ -52,6 +54,20 @@ void reply_headers(const struct request *q, struct buf *out)
     if (q->route.kind == ROUTE_BLOB) {
         buf_str(out, "Accept-Ranges: bytes\r\nCache-Control: max-age=31536000\r\n");
     }
+}
+
+bool reply_may_hold(struct request *q, size_t n)
+{
+    if (q->room.room == NULL) {
+        room_hold_init(&q->room, q->registry->cache->answered, NULL);
+    }
+    return n <= BODY_MAX || room_grow(&q->room, n);
+}
+
+void reply_too_many(struct err *err, const char *what)
+{
+    err_set(err, ERR_TOO_MANY, "%s: try again", what);
+    err->retry_after = RETRY_AFTER_S;
 }
 
 void reply_error(struct request *q, const struct err *err)

@@ -6,11 +6,17 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "cache/room.h"
 
 struct request;
 
 /* The headers that all answers of the API share, and those of what is served, as lines. */
 void reply_headers(const struct request *q, struct buf *out);
+/* Whether a body of so many bytes may be held until the client has taken it: there is room, or it
+ * is small. */
+bool reply_may_hold(struct request *q, size_t n) MUST_CHECK;
+/* An error that says what there is too much of, and to come again. */
+void reply_too_many(struct err *err, const char *what);
 /* A whole answer, with the lines of q->extra; ends the exchange. */
 void reply_error(struct request *q, const struct err *err);
 /* The same without a body: 201, 202, 204. */

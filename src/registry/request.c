@@ -54,6 +54,7 @@ void request_unref(struct request *q)
     manifest_push_free(q);
     ask_unref(q->ask);
     document_unref(q->document);
+    room_give(&q->room);
     buf_free(&q->body);
     buf_free(&q->extra);
     timer_fini(&q->timer);

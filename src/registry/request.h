@@ -98,7 +98,8 @@ struct request {
     bool expired; /* it was proved too long ago */
     struct document *document;
     struct buf body;
-    struct buf extra; /* header lines of a list */
+    struct buf extra;      /* header lines of a list */
+    struct room_hold room; /* for an answer that is held whole */
 
     /* what is pushed (registry/upload.c, manifest_put.c) */
     struct upload_push *upload;
@@ -170,9 +171,8 @@ void delete_handle(struct request *q);
 /* registry/hosted_get.c: as manifest_get() and blob_get(), for hosted repositories. */
 void hosted_manifest_get(struct request *q);
 void hosted_blob_get(struct request *q);
-/* registry/locked.c: mirrored names where a lock file says what tags mean. The first fills
- * q->route.digest; the second appends the list of tags to q->body. False: the file has none, and
- * the request was refused. */
+/* registry/locked.c: where a lock file says what tags mean. The first fills q->route.digest, the
+ * second appends the tags to q->body. False: the file has none, and the request was refused. */
 bool locked_find(struct request *q);
 bool locked_list(struct request *q);
 /* Delivers the manifest q->digest, which is here. */

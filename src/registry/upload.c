@@ -531,16 +531,29 @@ static void mount_apply(struct index_write *w, struct index_txn *t)
     }
 }
 
+/* Answers itself where there are too many. */
+static bool open_session(struct request *q, enum sha_alg alg, bool lasting)
+{
+    struct upload_push *p = push_of(q);
+    bool ours = strcmp(q->x->client, "unix") == 0;
+    struct upload_client client = {access_owner(q), ours ? "" : q->x->client};
+    struct err err;
+
+    p->upload = upload_open(store_of(q), repo_of(q), &client, alg, lasting);
+    if (p->upload == NULL) {
+        reply_too_many(&err, "too many uploads are under way, in all or by this client");
+        reply_error(q, &err);
+        return false;
+    }
+    return true;
+}
+
 /* As if no mount had been asked: the client uploads. */
 static const struct step *open_instead(struct request *q)
 {
-    struct upload_push *p = q->upload;
-
-    p->upload = upload_open(store_of(q), q->route.name, access_owner(q), SHA_256, true);
-    if (p->upload == NULL) {
-        return op_fail(&q->op, ERR_TOO_MANY, "there are %d uploads under way", UPLOADS_MAX);
+    if (open_session(q, SHA_256, true)) {
+        reply_session(q, 202);
     }
-    reply_session(q, 202);
     return STEP_END;
 }
 
@@ -602,18 +615,6 @@ static bool take_digest(struct request *q)
     refuse(q, ERR_DIGEST_INVALID,
            "the parameter digest is no sha256 or sha512 digest of lower-case hex digits");
     return false;
-}
-
-static bool open_session(struct request *q, enum sha_alg alg, bool lasting)
-{
-    struct upload_push *p = push_of(q);
-
-    p->upload = upload_open(store_of(q), repo_of(q), access_owner(q), alg, lasting);
-    if (p->upload == NULL) {
-        refuse(q, ERR_TOO_MANY, "too many uploads are under way");
-        return false;
-    }
-    return true;
 }
 
 /* However long the body takes, nobody waits for it: what is done with it then goes by whichever

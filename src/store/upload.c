@@ -24,7 +24,7 @@
 #define CHECKPOINT ((uint64_t)64 << 20)
 /* Less is not worth a sync of its own: a client that lost it sends it again. */
 #define CHECKPOINT_MIN ((uint64_t)1 << 20)
-/* Seconds after which a session gives way to another, where there are UPLOADS_MAX. */
+/* Seconds after which a session gives way to another, where there are too many. */
 #define FORGOTTEN_S 300
 #define REHASH_PIECE ((size_t)1 << 20)
 
@@ -105,9 +105,30 @@ void upload_note(struct upload *u, const struct upload_mark *mark)
 
 /* --- opening, claiming --------------------------------------------------------------------- */
 
-/* The session that nobody went on with for the longest time, and for so long that its client has
- * most likely forgotten it, out of the table; NULL: there is none. Under the lock. */
-static struct upload *take_forgotten(struct uploads *all)
+static bool is_of(const struct upload *u, const char *client)
+{
+    return client[0] != '\0' && strcmp(u->client, client) == 0;
+}
+
+/* How many sessions there are of the client. They are not counted where so many cannot be too many.
+ * Under the lock. */
+static size_t count_of(struct uploads *all, const char *client)
+{
+    size_t n = 0;
+
+    if (all->n < UPLOADS_EACH || client[0] == '\0') {
+        return 0;
+    }
+    list_each(it, &all->all) {
+        n += is_of(container_of(it, struct upload, in_all), client);
+    }
+    return n;
+}
+
+/* The session (of `client`; NULL: of anybody) that nobody went on with for the longest time, and
+ * for so long that its client has most likely forgotten it, out of the table; NULL: there is none.
+ * Under the lock. */
+static struct upload *take_forgotten(struct uploads *all, const char *client)
 {
     int64_t before = clock_wall_s() - FORGOTTEN_S;
     struct upload *found = NULL;
@@ -115,7 +136,7 @@ static struct upload *take_forgotten(struct uploads *all)
     list_each(it, &all->all) {
         struct upload *u = container_of(it, struct upload, in_all);
 
-        if (!u->claimed && u->touched < before) {
+        if (!u->claimed && u->touched < before && (client == NULL || is_of(u, client))) {
             before = u->touched;
             found = u;
         }
@@ -126,32 +147,52 @@ static struct upload *take_forgotten(struct uploads *all)
     return found;
 }
 
-struct upload *upload_open(struct store *s, const char *repo, const char *owner, enum sha_alg alg,
-                           bool lasting)
+/* Puts it into the table; false: there are too many. *ret_forgotten: what gave way to it. */
+static bool admit(struct uploads *all, struct upload *u, struct upload **ret_forgotten)
 {
-    struct uploads *all = s->uploads;
-    char id[UPLOAD_ID_SIZE];
-    struct upload *forgotten = NULL;
-    struct upload *u;
+    bool of_client;
     bool room;
 
-    snprintf(id, sizeof(id), "%016" PRIx64 "%016" PRIx64, boot_random(), boot_random());
-    u = upload_new(s, id, repo, owner);
-    u->claimed = true;
-    sha_init(&u->sha, alg);
     pthread_mutex_lock(&all->lock);
-    if (all->n >= UPLOADS_MAX) {
-        forgotten = take_forgotten(all);
-    }
-    room = all->n < UPLOADS_MAX;
+    of_client = count_of(all, u->client) >= UPLOADS_EACH;
+    room = all->n < UPLOADS_MAX && !of_client;
+    *ret_forgotten = room ? NULL : take_forgotten(all, of_client ? u->client : NULL);
+    room = room || *ret_forgotten != NULL;
     if (room) {
         uploads_insert(all, u);
     }
     pthread_mutex_unlock(&all->lock);
+    return room;
+}
+
+static struct upload *upload_made(struct store *s, const char *repo,
+                                  const struct upload_client *client, enum sha_alg alg)
+{
+    char id[UPLOAD_ID_SIZE];
+    struct upload *u;
+
+    snprintf(id, sizeof(id), "%016" PRIx64 "%016" PRIx64, boot_random(), boot_random());
+    u = upload_new(s, id, repo, client->owner);
+    if (client->owner[0] == '\0') {
+        free(u->client);
+        u->client = xstrdup(client->address);
+    }
+    u->claimed = true;
+    sha_init(&u->sha, alg);
+    return u;
+}
+
+struct upload *upload_open(struct store *s, const char *repo, const struct upload_client *client,
+                           enum sha_alg alg, bool lasting)
+{
+    struct upload *u = upload_made(s, repo, client, alg);
+    struct upload *forgotten;
+    bool room = admit(s->uploads, u, &forgotten);
+
     if (forgotten != NULL) {
         log_event(LOG_WARN, "upload.forgotten",
-                  "%s: upload %s of %" PRIu64 " bytes gives way: %d are under way", forgotten->repo,
-                  forgotten->id, atomic_load(&forgotten->offset), UPLOADS_MAX);
+                  "%s: upload %s of %" PRIu64 " bytes gives way to another: too many are under way",
+                  forgotten->repo, forgotten->id, atomic_load(&forgotten->offset));
         upload_drop(forgotten);
     }
     if (!room) {

@@ -21,6 +21,8 @@
 #define UPLOAD_ID_SIZE 33
 /* Sessions at once; an open one may hold a descriptor. */
 #define UPLOADS_MAX 10000
+/* Of those, by one user, or by one address where nobody signs in. */
+#define UPLOADS_EACH 2000
 
 /* In place of a repository: the blob will be a member of none. */
 #define UPLOAD_NO_REPO "-"
@@ -35,7 +37,8 @@ struct upload {
     struct store *store;
     char id[UPLOAD_ID_SIZE];
     char *repo;
-    char *owner; /* the user; "" where there are none */
+    char *owner;  /* the user; "" where there are none */
+    char *client; /* among whose sessions it counts; "": nobody's, as after a restart */
     bool claimed;
     bool gone;               /* out of the table: dropped when its claimer leaves */
     int64_t touched;         /* wall seconds */
@@ -60,11 +63,17 @@ struct upload_mark {
     bool end; /* of the request, and another process goes on with the session */
 };
 
+/* Whose a new session is. Strings are copied. */
+struct upload_client {
+    const char *owner;   /* the user; "" where there are none */
+    const char *address; /* "": of no interest, as the operator's */
+};
+
 /* A new session, claimed. `lasting`: its client will be told of it, so it should survive a restart.
- * Where there are UPLOADS_MAX, the one that was left alone for the longest time ends instead; NULL:
- * all are in use. No I/O. Any thread. */
-struct upload *upload_open(struct store *s, const char *repo, const char *owner, enum sha_alg alg,
-                           bool lasting) MUST_CHECK;
+ * Where there are UPLOADS_MAX, or UPLOADS_EACH of this client, the one of them that was left alone
+ * for the longest time ends instead; NULL: all are in use. No I/O. Any thread. */
+struct upload *upload_open(struct store *s, const char *repo, const struct upload_client *client,
+                           enum sha_alg alg, bool lasting) MUST_CHECK;
 
 enum upload_claim {
     UPLOAD_CLAIMED,

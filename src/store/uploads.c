@@ -26,6 +26,7 @@ struct upload *upload_new(struct store *s, const char *id, const char *repo, con
     snprintf(u->id, sizeof(u->id), "%s", id);
     u->repo = xstrdup(repo);
     u->owner = xstrdup(owner);
+    u->client = xstrdup(owner);
     u->touched = clock_wall_s();
     u->ingest.fd = -1;
     return u;
@@ -35,6 +36,7 @@ void upload_free(struct upload *u)
 {
     free(u->repo);
     free(u->owner);
+    free(u->client);
     free(u);
 }
 

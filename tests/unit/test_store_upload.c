@@ -93,7 +93,7 @@ static bool is_member(const char *repo, const struct digest *d)
 
 static void test_a_blob(enum sha_alg told, enum digest_alg alg, size_t size)
 {
-    struct upload *u = upload_open(s, "stage/a", "", told, true);
+    struct upload *u = upload_open(s, "stage/a", &(struct upload_client){"", ""}, told, true);
     struct digest d = {.alg = (uint8_t)alg};
 
     sha_of((enum sha_alg)alg, bytes, size, d.bytes);
@@ -112,7 +112,7 @@ static void test_a_blob(enum sha_alg told, enum digest_alg alg, size_t size)
 
 static void test_wrong_digest_leaves_it(void)
 {
-    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    struct upload *u = upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, true);
     struct digest wrong = nth_digest(77, 10);
     struct digest right = {.alg = DIGEST_SHA256};
 
@@ -132,7 +132,7 @@ static void test_wrong_digest_leaves_it(void)
  * tell. */
 static void test_a_lost_write(bool by_sync)
 {
-    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    struct upload *u = upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, true);
     struct digest d = {.alg = DIGEST_SHA256};
     struct upload_mark mark;
     char id[UPLOAD_ID_SIZE];
@@ -165,7 +165,7 @@ static void test_a_lost_write(bool by_sync)
 
 static void test_claims(void)
 {
-    struct upload *u = upload_open(s, "stage/a", "ann", SHA_256, true);
+    struct upload *u = upload_open(s, "stage/a", &(struct upload_client){"ann", ""}, SHA_256, true);
     struct upload *again = NULL;
     char id[UPLOAD_ID_SIZE];
     uint64_t offset = 0;
@@ -195,7 +195,7 @@ static void test_claims(void)
 
 static void test_a_clean_stop(void)
 {
-    struct upload *u = upload_open(s, "stage/a", "", SHA_512, true);
+    struct upload *u = upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_512, true);
     struct digest d = {.alg = DIGEST_SHA512};
     char id[UPLOAD_ID_SIZE];
     uint64_t offset = 0;
@@ -219,7 +219,7 @@ static void test_a_clean_stop(void)
 /* What a crash leaves: the state at the last sync, and a file that is longer. */
 static void test_marks(void)
 {
-    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    struct upload *u = upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, true);
     struct upload_mark mark;
     char id[UPLOAD_ID_SIZE];
 
@@ -239,7 +239,7 @@ static void test_marks(void)
 
 static void test_a_short_file_ends_it(void)
 {
-    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    struct upload *u = upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, true);
     char id[UPLOAD_ID_SIZE];
     char path[600];
     uint64_t offset = 0;
@@ -268,7 +268,7 @@ static void age(struct upload *u, int64_t seconds)
 static void test_an_idle_one_ends(void)
 {
     int64_t idle = (int64_t)(limits.upload_idle / 1000);
-    struct upload *u = upload_open(s, "stage/a", "", SHA_256, true);
+    struct upload *u = upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, true);
     uint64_t offset = 0;
     char id[UPLOAD_ID_SIZE];
 
@@ -294,29 +294,66 @@ static void test_forgotten_ones_give_way(void)
     char younger[UPLOAD_ID_SIZE];
     struct upload *u;
 
-    while (n < UPLOADS_MAX && (u = upload_open(s, "stage/a", "", SHA_256, false)) != NULL) {
+    while (n < UPLOADS_MAX && (u = upload_open(s, "stage/a", &(struct upload_client){"", ""},
+                                               SHA_256, false)) != NULL) {
         all[n++] = u;
     }
     CHECK(n > 3);
     upload_leave(all[0]);
-    CHECK(upload_open(s, "stage/a", "", SHA_256, false) == NULL); /* just left, or in use */
+    CHECK(upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, false) ==
+          NULL); /* just left, or in use */
     upload_leave(all[1]);
     age(all[0], 400);
     age(all[1], 500);
     age(all[2], 600); /* claimed */
     memcpy(younger, all[0]->id, sizeof(younger));
     memcpy(oldest, all[1]->id, sizeof(oldest));
-    all[1] = upload_open(s, "stage/a", "", SHA_256, false);
+    all[1] = upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, false);
     CHECK(all[1] != NULL);
     CHECK(upload_look(s, oldest, "stage/a", "", &offset) == UPLOAD_UNKNOWN);
     CHECK(upload_look(s, younger, "stage/a", "", &offset) == UPLOAD_CLAIMED);
-    all[0] = upload_open(s, "stage/a", "", SHA_256, false);
+    all[0] = upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, false);
     CHECK(all[0] != NULL);
     CHECK(upload_look(s, younger, "stage/a", "", &offset) == UPLOAD_UNKNOWN);
-    CHECK(upload_open(s, "stage/a", "", SHA_256, false) == NULL);
+    CHECK(upload_open(s, "stage/a", &(struct upload_client){"", ""}, SHA_256, false) == NULL);
     for (size_t i = 0; i < n; i++) {
         upload_drop(all[i]);
     }
+    free(all);
+}
+
+/* One client may not have all of them; what it left long ago gives way to what it begins. */
+static void test_each_has_a_share(void)
+{
+    struct upload **all = xcalloc(UPLOADS_EACH, sizeof(struct upload *));
+    const struct upload_client ann = {"ann", "10.0.0.1"};
+    const struct upload_client other = {"", "10.0.0.1"};
+    char oldest[UPLOAD_ID_SIZE];
+    uint64_t offset = 0;
+    size_t n = 0;
+    struct upload *u;
+
+    while (n < UPLOADS_EACH && (all[n] = upload_open(s, "stage/a", &ann, SHA_256, false)) != NULL) {
+        n++;
+    }
+    CHECK(n == UPLOADS_EACH);
+    CHECK(upload_open(s, "stage/a", &ann, SHA_256, false) == NULL);
+    u = upload_open(s, "stage/a", &other, SHA_256, false); /* no user, the same address */
+    CHECK(u != NULL);
+    upload_leave(u);
+    age(u, 900); /* not ann's */
+    upload_leave(all[7]);
+    age(all[7], 400);
+    memcpy(oldest, all[7]->id, sizeof(oldest));
+    all[7] = upload_open(s, "stage/a", &ann, SHA_256, false);
+    CHECK(all[7] != NULL);
+    CHECK(upload_look(s, oldest, "stage/a", "ann", &offset) == UPLOAD_UNKNOWN);
+    CHECK(upload_look(s, u->id, "stage/a", "", &offset) == UPLOAD_CLAIMED);
+    CHECK(upload_open(s, "stage/a", &ann, SHA_256, false) == NULL);
+    for (size_t i = 0; i < n; i++) {
+        upload_drop(all[i]);
+    }
+    CHECK(upload_cancel(s, u->id, "stage/a", ""));
     free(all);
 }
 
@@ -339,6 +376,7 @@ int main(void)
     test_a_short_file_ends_it();
     test_an_idle_one_ends();
     test_forgotten_ones_give_way();
+    test_each_has_a_share();
     store_close(s);
     store_dir_join_pool();
     free(bytes);
