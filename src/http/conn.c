@@ -509,7 +509,8 @@ static void prove_failed(struct http_conn *c)
 static void prove_wait(struct http_conn *c)
 {
     uint64_t now = loop_now(c->home->loop);
-    uint64_t left = c->prove_ends > now ? c->prove_ends - now : 0;
+    uint64_t ends = c->exchange->prove_ends;
+    uint64_t left = ends > now ? ends - now : 0;
 
     if (!timer_is_set(&c->timer)) {
         timer_set(&c->timer, left < PROVE_MS ? left : PROVE_MS);

@@ -118,6 +118,7 @@ struct exchange {
     uint64_t left;       /* REPLY_LENGTH: of the body, to be sent */
     uint64_t chunk_left; /* REPLY_CHUNKED: of the chunk whose size is told */
     bool chunk_open;     /* its data is there, its line end is not */
+    uint64_t prove_ends; /* CONN_PROVE: loop time */
 };
 
 /* Owner: its home's list; freed from its task. Thread: its loop's. Invariant: at <= end <= cap, and
@@ -140,16 +141,15 @@ struct http_conn {
     struct http_body body;
     struct http_out out;
     uint64_t skipped;
-    uint64_t prove_ends; /* CONN_PROVE: loop time */
-    struct pace pace;    /* of bodies, both ways; of all requests together */
-    uint64_t unsent;     /* as of the last look while the client was waited for to take bytes */
-    bool running;        /* its task is on the stack */
-    bool keep;           /* another request may follow */
-    bool wants_send;     /* the handler waits to send, or to read the body */
+    struct pace pace; /* of bodies, both ways; of all requests together */
+    uint64_t unsent;  /* as of the last look while the client was waited for to take bytes */
+    bool running;     /* its task is on the stack */
+    bool keep;        /* another request may follow */
+    bool wants_send;  /* the handler waits to send, or to read the body */
     bool wants_body;
-    bool peer_done;  /* the client ended its sending side */
-    bool head_timed; /* the timer runs for a head that has begun, or for a new connection */
-    char client[64];
+    bool peer_done;    /* the client ended its sending side */
+    bool head_timed;   /* the timer runs for a head that has begun, or for a new connection */
+    char client[48];   /* an address, or "unix" */
     char *certificate; /* common name; NULL: none was asked for */
 };
 

@@ -276,7 +276,7 @@ static void reply_whole(struct http_exchange *pub, int status, struct slice head
     assert(x->framing == REPLY_NO_BODY || body.len == length);
     pub->owner = NULL;
     c->state = reply_proves(c) ? CONN_PROVE : CONN_FLUSH;
-    c->prove_ends = loop_now(c->home->loop) + PROVE_ALL_MS;
+    x->prove_ends = loop_now(c->home->loop) + PROVE_ALL_MS;
     set_iov(&iov[0], lines.start, lines.start_len);
     set_iov(&iov[1], headers.p, headers.len);
     set_iov(&iov[2], lines.end, lines.end_len);
