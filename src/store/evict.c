@@ -57,7 +57,7 @@ struct round {
     struct candidate all[DROP_MAX];
     size_t n;
     uint64_t bytes;
-    /* of the draw, or the reading, at hand */
+    /* of the draw, or the reading, at hand; `looked`: at so many records */
     struct candidate best;
     bool found;
     unsigned looked;
@@ -76,14 +76,13 @@ static bool is_chosen(const struct round *r, const struct digest *d)
     return false;
 }
 
-static bool may_go(const struct round *r, const struct digest *d, const struct blob_record *b)
+/* As far as the record tells. */
+static bool record_may_go(const struct round *r, const struct blob_record *b)
 {
     bool small = b->class == BLOB_MANIFEST || b->class == BLOB_CONFIG;
 
     return !b->pinned && !(small && r->spare_small) &&
-           r->now - b->created >= (int64_t)(limits.evict_young / 1000) &&
-           !lease_held(r->evict->store->leases, d) && !is_chosen(r, d) &&
-           !judge_is_hosted(&r->judge, d);
+           r->now - b->created >= (int64_t)(limits.evict_young / 1000);
 }
 
 static bool read_record(const struct round *r, struct slice key, struct slice value,
@@ -92,7 +91,7 @@ static bool read_record(const struct round *r, struct slice key, struct slice va
     struct blob_record b;
 
     if (!record_digest_of_key(key, &ret->digest) || !record_get_blob(value, &b) ||
-        !may_go(r, &ret->digest, &b)) {
+        !record_may_go(r, &b)) {
         return false;
     }
     ret->size = b.size;
@@ -100,19 +99,24 @@ static bool read_record(const struct round *r, struct slice key, struct slice va
     return true;
 }
 
-/* The first record at or behind a random key: digests lie evenly. */
+/* What the record does not tell. The last question takes long of what many images share. */
+static bool others_let_go(const struct round *r, const struct digest *d)
+{
+    return !is_chosen(r, d) && !lease_held(r->evict->store->leases, d) &&
+           !judge_is_hosted(&r->judge, d) && !judge_is_needed_by_pinned(&r->judge, d);
+}
+
 static bool draw_one(void *arg, struct slice key, struct slice value)
 {
     struct round *r = arg;
     struct candidate c;
 
-    /* The last question takes long of what many images share; few get so far. */
     if (read_record(r, key, value, &c) && (!r->found || c.score > r->best.score) &&
-        !judge_is_needed_by_pinned(&r->judge, &c.digest)) {
+        others_let_go(r, &c.digest)) {
         r->best = c;
         r->found = true;
     }
-    return false;
+    return ++r->looked < SCORE_SAMPLE;
 }
 
 static uint64_t next_random(struct evict *e)
@@ -123,9 +127,9 @@ static uint64_t next_random(struct evict *e)
     return e->random;
 }
 
-static void random_key(struct evict *e, struct record_key *ret)
+static void random_key(struct evict *e, enum digest_alg alg, struct record_key *ret)
 {
-    struct digest d = {.alg = next_random(e) % 8 == 0 ? DIGEST_SHA512 : DIGEST_SHA256};
+    struct digest d = {.alg = alg};
 
     for (size_t i = 0; i < sizeof(uint64_t) * 2; i += sizeof(uint64_t)) {
         uint64_t n = next_random(e);
@@ -135,15 +139,34 @@ static void random_key(struct evict *e, struct record_key *ret)
     record_key_digest(ret, &d);
 }
 
-/* Draws a sample, and takes the dearest of it. False: none of them may go. */
-static bool draw(struct round *r)
+static void draw_behind(struct round *r, enum digest_alg alg)
 {
     struct record_key from;
 
+    random_key(r->evict, alg, &from);
+    db_each(r->judge.db, DB_BLOBS, SLICE_NULL, record_key_view(&from), draw_one, r);
+}
+
+/*
+ * Draws a sample, and takes the dearest of it. False: none of them may go.
+ *
+ * The sample is a row of records that begins at a random key, as if the table were a ring: digests
+ * lie at random, so neighbours have nothing else in common. Records that are drawn one by one would
+ * not all come as often: the one behind a wide gap is met by many keys, the one close behind another
+ * by hardly any, and what is never met never goes.
+ */
+static bool draw(struct round *r)
+{
     r->found = false;
-    for (int i = 0; i < SCORE_SAMPLE; i++) {
-        random_key(r->evict, &from);
-        db_each(r->judge.db, DB_BLOBS, SLICE_NULL, record_key_view(&from), draw_one, r);
+    r->looked = 0;
+    if (next_random(r->evict) % 8 == 0) {
+        draw_behind(r, DIGEST_SHA512);
+    }
+    if (r->looked == 0) {
+        draw_behind(r, DIGEST_SHA256);
+    }
+    if (r->looked < SCORE_SAMPLE) {
+        db_each(r->judge.db, DB_BLOBS, SLICE_NULL, SLICE_NULL, draw_one, r);
     }
     if (r->found) {
         r->bytes += r->best.size;
@@ -163,7 +186,7 @@ static bool scan_one(void *arg, struct slice key, struct slice value)
         r->found = true; /* there is more */
         return false;
     }
-    if (read_record(r, key, value, &c) && !judge_is_needed_by_pinned(&r->judge, &c.digest)) {
+    if (read_record(r, key, value, &c) && others_let_go(r, &c.digest)) {
         r->bytes += c.size;
         r->all[r->n++] = c;
     }

@@ -113,6 +113,40 @@ static void test_score(void)
                "nothing overflows");
 }
 
+struct put {
+    struct digest digest;
+    struct blob_record record;
+};
+
+static void put_record(struct index_txn *t, void *arg)
+{
+    const struct put *p = arg;
+
+    index_txn_put_blob(t, &p->digest, &p->record);
+}
+
+/* Hardly any key leads to a record that is close behind another; it goes all the same. */
+static void test_close_neighbours(void)
+{
+    struct put put = {.digest = digest_at(1),
+                      .record = {.size = SIZE, .created = clock_wall_s() - 99 * DAY}};
+    struct blob_record b;
+
+    start(12 * SIZE, false); /* not so full that they go by themselves */
+    for (unsigned n = 0; n < 10; n++) {
+        add((struct blob){.n = n, .created = DAY, .used = DAY});
+    }
+    put.record.used = put.record.created;
+    put.digest.bytes[digest_size(&put.digest) - 1]++;
+    CHECK_INT(change(s, put_record, &put, &err), 0);
+    CHECK(evict_make_room(s, 2 * SIZE, 0));
+    CHECK(blob_get(s, &put.digest, &b) == INDEX_ABSENT);
+    for (unsigned n = 0; n < 10; n++) {
+        CHECK(is_here(n));
+    }
+    stop();
+}
+
 /* Mirrored blobs go until there is room, the one that is used most stays. */
 static void test_room(void)
 {
@@ -403,6 +437,7 @@ int main(void)
     log_setup(LOG_ERROR, false); /* what runs tell of themselves is not for the results */
     test_score();
     test_room();
+    test_close_neighbours();
     test_spared();
     test_needed_by_pinned();
     test_small();
