@@ -15,7 +15,7 @@ static const struct admin_command COMMANDS[] = {
     {.name = "unpin", .changes = true, .run = admin_unpin},
     {.name = "blobs", .is_text = true, .run = admin_blobs},
     {.name = "images", .is_text = true, .run = admin_images},
-    {.name = "verify", .changes = true, .run = admin_verify},
+    {.name = "verify", .changes = true, .is_idle = true, .run = admin_verify},
     {.name = "name", .is_text = true, .run = admin_name},
     {.name = "take-blob",
      .takes = true,

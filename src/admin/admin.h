@@ -45,6 +45,7 @@ struct admin_command {
     bool changes;     /* something: POST, and from this machine only */
     size_t body_max;  /* bytes of the request's body that it reads; 0: none */
     bool explains;    /* what it appended before it failed is the detail of the error */
+    bool is_idle;     /* nobody waits for it: at idle priority */
     bool is_text;     /* the answer is lines of text, for a page of what is long */
     int (*run)(const struct admin *a, const struct admin_query *q, struct buf *out,
                struct err *err);

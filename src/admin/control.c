@@ -1,4 +1,4 @@
-/* admin/control.c - what the control socket answers: at once, or by a job of the disk pool. */
+/* admin/control.c - what the control socket answers: at once, or by a job of a pool. */
 #include "admin/control.h"
 
 #include "admin/metrics.h"
@@ -153,9 +153,12 @@ static void on_done(struct job *j)
 
 static void command_submit(struct command *c)
 {
+    struct store *s = c->control->admin.store;
+
     c->reading = false;
     c->query.body = buf_view(&c->body);
-    pool_submit(store_disk(c->control->admin.store), c->x->loop, &c->job, command_run, on_done);
+    pool_submit(c->what->is_idle ? store_idle(s) : store_disk(s), c->x->loop, &c->job, command_run,
+                on_done);
 }
 
 /* What comes of the body; at its end the command begins. */

@@ -17,7 +17,8 @@
  *   POST /-/take-blob, /-/take-upload    JSON: what the server before this one finished
  *
  * What changes something is answered on Unix sockets and to this machine only, and never to a page
- * of a browser. Commands run in the disk pool, a few at once, to their end, whoever leaves.
+ * of a browser. Commands run in the disk pool, verify in the idle one, a few at once, to their
+ * end, whoever leaves.
  */
 #ifndef ADMIN_CONTROL_H
 #define ADMIN_CONTROL_H

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define DISK_THREADS 8
+#define IDLE_THREADS 2
 #define NAMES_THREADS 2
 #define LAST_LOOK_MS 5
 #define LAST_LOOKS 400
@@ -54,6 +55,7 @@ struct engine {
     bool store_is_renewed; /* it has the rules of the current one */
     bool alone;            /* only the control socket is listened on */
     struct pool *disk;
+    struct pool *idle;
     struct store *store;
     struct worker *workers;
     unsigned n_workers;
@@ -238,7 +240,9 @@ static int make_store(struct engine *s, struct inheritance *from, struct err *er
     struct store_options options;
 
     s->disk = pool_new("disk", DISK_THREADS);
+    s->idle = pool_new_idle("idle", IDLE_THREADS);
     options = open_options(s->current->config, &s->current->rules, s->disk);
+    options.idle = s->idle;
     if (from != NULL && from->line >= 0) {
         options.inherited = &from->state.store;
     }
@@ -376,6 +380,7 @@ void engine_free(struct engine *s)
     listeners_free(s->listeners);
     http_server_free(s->server);
     store_quiesce(s->store); /* its writer would go on submitting to a pool that is gone */
+    pool_free(s->idle);
     pool_free(s->disk);
     store_close(s->store);
     cache_free(s->cache);

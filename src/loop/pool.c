@@ -5,12 +5,23 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The last one; with SCHED_IDLE instead, whoever is asleep with a lock would not come back for
+ * seconds. */
+#define NICE_IDLE 19
+/* Of the kernel; glibc has no header for them. */
+#define IOPRIO_THREAD 1
+#define IOPRIO_IDLE (3 << 13)
 
 struct pool {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct list jobs;
     bool ending;
+    bool idle;
     unsigned n_threads;
     pthread_t threads[];
 };
@@ -34,11 +45,21 @@ static struct job *pool_take(struct pool *p)
     return node == NULL ? NULL : container_of(node, struct job, node);
 }
 
+/* The calling thread, for good: without privileges there is no way back. */
+static void become_idle(void)
+{
+    ignore_result(setpriority(PRIO_PROCESS, 0, NICE_IDLE) < 0);
+    ignore_result(syscall(SYS_ioprio_set, IOPRIO_THREAD, 0, IOPRIO_IDLE) < 0);
+}
+
 static void *pool_thread(void *arg)
 {
     struct pool *p = arg;
     struct job *j;
 
+    if (p->idle) {
+        become_idle();
+    }
     while ((j = pool_take(p)) != NULL) {
         j->run(j);
         if (j->loop != NULL) {
@@ -50,7 +71,7 @@ static void *pool_thread(void *arg)
     return NULL;
 }
 
-struct pool *pool_new(const char *name, unsigned threads)
+static struct pool *make(const char *name, unsigned threads, bool idle)
 {
     struct pool *p = xcalloc(1, sizeof(*p) + threads * sizeof(pthread_t));
     sigset_t all;
@@ -59,6 +80,7 @@ struct pool *pool_new(const char *name, unsigned threads)
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->more, NULL);
     list_init(&p->jobs);
+    p->idle = idle;
     p->n_threads = threads;
     /* Signals are the main thread's, but for what a thread does to itself: blocked, that would end
      * the process without a word from a handler. */
@@ -74,6 +96,16 @@ struct pool *pool_new(const char *name, unsigned threads)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return p;
+}
+
+struct pool *pool_new(const char *name, unsigned threads)
+{
+    return make(name, threads, false);
+}
+
+struct pool *pool_new_idle(const char *name, unsigned threads)
+{
+    return make(name, threads, true);
 }
 
 void pool_free(struct pool *p)

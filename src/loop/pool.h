@@ -22,6 +22,9 @@ struct job {
 };
 
 struct pool *pool_new(const char *name, unsigned threads);
+/* The same at idle priority of CPU and disk, as far as the kernel lets us: for what nobody waits
+ * for. Under load its threads stand still for long, so a job holds nothing that others need. */
+struct pool *pool_new_idle(const char *name, unsigned threads);
 /* Finishes what is queued, then ends the threads. done() of those jobs runs where their loop still
  * does. */
 void pool_free(struct pool *p);

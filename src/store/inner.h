@@ -44,6 +44,7 @@ struct recover {
 struct store {
     char *dir;
     struct pool *disk;
+    struct pool *idle;
     uint64_t boot;    /* of this machine, since it was started */
     uint32_t session; /* random; tells files of this process in ingest/ from older ones */
     int dir_fd;

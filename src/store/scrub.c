@@ -17,16 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define PIECE (256u * 1024)
 /* Records of one look at the index. */
 #define BATCH 64
-/* Of the kernel; glibc has no header for them. */
-#define IOPRIO_THREAD 1
-#define IOPRIO_IDLE (3 << 13)
 
 struct scrub_one {
     struct digest digest;
@@ -307,17 +303,13 @@ int store_scrub(struct store *s, const struct scrub_rules *rules, struct scrub_s
                 struct err *err)
 {
     struct scrub *c = xnew(struct scrub);
-    long before = syscall(SYS_ioprio_get, IOPRIO_THREAD, 0);
     int rc;
 
     c->store = s;
     c->rules = rules;
     c->sum.last = rules->after;
     c->began = clock_mono_ms();
-    /* Where the kernel does not let us, the rate is what keeps it out of the way. */
-    ignore_result(syscall(SYS_ioprio_set, IOPRIO_THREAD, 0, IOPRIO_IDLE) < 0);
     rc = scrub_page(c, err);
-    ignore_result(before >= 0 && syscall(SYS_ioprio_set, IOPRIO_THREAD, 0, before) < 0);
     if (rc == 0) {
         *ret = c->sum;
     }

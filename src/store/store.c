@@ -43,6 +43,7 @@ static struct store *store_new(const struct store_options *options)
 
     s->dir = xstrdup(options->dir);
     s->disk = options->disk;
+    s->idle = options->idle == NULL ? options->disk : options->idle;
     s->boot = boot_id();
     s->session = (uint32_t)boot_random();
     s->dir_fd = -1;
@@ -132,6 +133,11 @@ void store_close(struct store *s)
 struct pool *store_disk(const struct store *s)
 {
     return s->disk;
+}
+
+struct pool *store_idle(const struct store *s)
+{
+    return s->idle;
 }
 
 const char *store_dir(const struct store *s)

@@ -24,6 +24,7 @@ struct store_options {
     const struct retain_rules *retain; /* NULL: nothing goes by itself; outlives the store */
     bool keep_all;                     /* nothing gives way: it could not be fetched again */
     struct pool *disk; /* where blocking work goes; not freed before store_quiesce() */
+    struct pool *idle; /* and such that nobody waits for; likewise. NULL: `disk` */
     const struct store_state *inherited; /* store/handover.h; NULL: no process was before */
 };
 
@@ -43,8 +44,9 @@ void store_quiesce(struct store *s);
  * way runs where their loop still does. */
 void store_close(struct store *s);
 
-/* The pool that blocking work goes to. */
+/* The pool that blocking work goes to, and the one for such that nobody waits for. */
 struct pool *store_disk(const struct store *s);
+struct pool *store_idle(const struct store *s);
 const char *store_dir(const struct store *s);
 
 /* Bytes held, partial files among them, and the most that may be (as of now). Any thread; cheap:

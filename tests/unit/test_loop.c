@@ -6,7 +6,9 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -334,6 +336,35 @@ static void test_pool(void)
     pool_free(NULL);
 }
 
+static atomic_int nice_seen;
+static atomic_long ioprio_seen;
+
+static void look_at_priority(struct job *j)
+{
+    (void)j;
+    atomic_store(&nice_seen, getpriority(PRIO_PROCESS, 0));
+    atomic_store(&ioprio_seen, syscall(SYS_ioprio_get, 1, 0) >> 13);
+}
+
+static void look_done(struct job *j)
+{
+    (void)j;
+}
+
+/* Of its own threads alone. */
+static void test_idle_pool(void)
+{
+    int before = getpriority(PRIO_PROCESS, 0);
+    struct pool *idle = pool_new_idle("idle", 1);
+    struct job job;
+
+    pool_submit(idle, NULL, &job, look_at_priority, look_done);
+    pool_free(idle);
+    CHECK_INT(atomic_load(&nice_seen), 19);
+    CHECK_INT(atomic_load(&ioprio_seen), 3);
+    CHECK_INT(getpriority(PRIO_PROCESS, 0), before);
+}
+
 int main(void)
 {
     test_tasks();
@@ -341,6 +372,7 @@ int main(void)
     test_posts();
     test_stop();
     test_pool();
+    test_idle_pool();
     for (unsigned i = 0; i < loop_count(); i++) {
         loop_free(loop_at(i));
     }
