@@ -152,8 +152,8 @@ static void draw_behind(struct round *r, enum digest_alg alg)
  *
  * The sample is a row of records that begins at a random key, as if the table were a ring: digests
  * lie at random, so neighbours have nothing else in common. Records that are drawn one by one would
- * not all come as often: the one behind a wide gap is met by many keys, the one close behind another
- * by hardly any, and what is never met never goes.
+ * not all come as often: the one behind a wide gap is met by many keys, the one close behind
+ * another by hardly any, and what is never met never goes.
  */
 static bool draw(struct round *r)
 {

@@ -20,11 +20,7 @@ PREFIX = f"/v2/{REPOSITORY}/blobs/"
 
 
 def build_fill(b):
-    build = os.path.dirname(b.directory)
-    flags = ["-I" + os.path.join(tools.SOURCE, "src"), os.path.join(build, "liblarder.a"),
-             *subprocess.check_output(["pkg-config", "--libs", "libevent_core", "openssl", "lmdb",
-                                       "jansson"], text=True).split(), "-lcrypt", "-pthread"]
-    return tools.build("fill_index", b.directory, flags)
+    return tools.build("fill_index", b.directory, tools.larder_flags(b))
 
 
 def fill(b, count):

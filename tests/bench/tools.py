@@ -25,6 +25,14 @@ def build(name, directory, more=()):
     return program
 
 
+def larder_flags(b):
+    """What a program that uses parts of Larder itself is compiled with."""
+    return ["-I" + os.path.join(SOURCE, "src"),
+            os.path.join(os.path.dirname(b.directory), "liblarder.a"),
+            *subprocess.check_output(["pkg-config", "--libs", "libevent_core", "openssl", "lmdb",
+                                      "jansson"], text=True).split(), "-lcrypt", "-pthread"]
+
+
 class Relay:
     """One link to a port on this machine."""
 
