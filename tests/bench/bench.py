@@ -5,7 +5,8 @@
 
 Rows are named warm1 warm16 manifest-tag manifest-digest warm1-tls warm16-tls manifest-tls cold
 crowd image slow-warm slow-growing index push-large push-stream push-small1 push-small16 pushed1
-pushed16 import export evict;
+pushed16 import export evict
+evict-p99 background;
 without any, all are run.
 Environment: B, the build directory; VARIANT; LARDER, the program; ROWS, as the arguments;
 BENCH=quick for a look that takes some minutes (smaller sizes, fewer turns: its figures prove
@@ -22,6 +23,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import behind  # noqa: E402
 import carrying  # noqa: E402
 import cold  # noqa: E402
 import context  # noqa: E402
@@ -37,7 +39,8 @@ import tools  # noqa: E402
 import warm  # noqa: E402
 
 ROWS = {**warm.ROWS, **cold.ROWS, **memory.ROWS, **index.ROWS,
-        **pushing.ROWS, **carrying.ROWS, **giving_way.ROWS}
+        **pushing.ROWS, **carrying.ROWS, **giving_way.ROWS,
+        **behind.ROWS}
 SERVERS = {"larder": servers.Larder, "static": servers.NginxFiles, "cache": servers.NginxCache,
            "registry": servers.DockerRegistry}
 

@@ -33,6 +33,7 @@ class Settings:
         self.push_turns = 1 if quick else 5
         self.small_blobs = 1000
         self.trace_pulls = 100_000 if quick else 300_000
+        self.tiny_blobs = 20_000 if quick else 40_000
         self.carry_size = (256 if quick else 4096) * MIB
         self.carry_turns = 1 if quick else 2
         self.index_size = 100_000 if quick else 1_000_000
