@@ -37,6 +37,7 @@ class Filled(Larder):
     def __init__(self, directory, upstream_port, template=None, max_size=None):
         super().__init__(directory, upstream_port)
         self.data = os.path.join(directory, "data")
+        self.control = os.path.join(self.data, "control.sock")
         self.settings = {"hosted": {"stage/**": {"keep_tags": 10 * HOSTED_IMAGES}},
                          "cache": {"max_size": f"{max_size}B" if max_size else "100%",
                                    "min_free": "0B"}}
@@ -44,10 +45,18 @@ class Filled(Larder):
             shutil.copytree(template, self.data, copy_function=copy,
                             ignore=shutil.ignore_patterns("lock", "control.sock"))
 
+    def start(self, wait=True):
+        super().start(wait)
+        while not os.path.exists(self.control):  # it comes after the port
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.program} ended at start")
+            procs.pause(0.005)
+        return self
+
     def counters(self):
         """What GET /metrics says, by name."""
         with socket.socket(socket.AF_UNIX) as s:
-            s.connect(os.path.join(self.data, "control.sock"))
+            s.connect(self.control)
             s.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             text = b"".join(iter(lambda: s.recv(65536), b"")).decode()
         return {m[1]: int(m[2]) for m in re.finditer(r"^larder_(\w+) (\d+)\r?$", text, re.M)}
