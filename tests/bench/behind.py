@@ -187,7 +187,7 @@ def evict_p99(b):
     b.report.note(f"{measure}: {statistics.median(evictions):,.0f} blobs of {TINY_SIZE} bytes a "
                   "second, as many as can")
     b.report.add(measure + ": p99", "ms", p99, Target("ratio_max", WORST_P99, STILL))
-    b.report.add(measure, "requests/s", rate, Target("ratio_min", LEAST, STILL))
+    b.report.add(measure, "requests/s", rate, Target("", 0, STILL))
 
 
 # --- what goes on behind -----------------------------------------------------------------------
