@@ -95,3 +95,20 @@ void flight_checkpoint_start(struct flight *f)
     flight_ref(f);
     pool_submit(store_disk(f->cache->store), f->loop, &c->job, checkpoint_run, checkpoint_synced);
 }
+
+/* What was received and hashed is not in the file where a write of it failed. */
+void flight_keep_run(struct job *job)
+{
+    struct flight *f = container_of(job, struct flight, job);
+    struct partial_record *p = &f->checkpoint.partial;
+    bool keep = f->op.err.code != ERR_NONE && f->op.err.code != ERR_DIGEST_MISMATCH &&
+                f->received > 0 && !flight_in_window(f) && f->sha.hashed == f->received &&
+                f->write_err.code == ERR_NONE && atomic_load(&f->landed) == f->received;
+
+    *p = (struct partial_record){.size = atomic_load(&f->size), .stored = f->received};
+    p->state_len = sha_save(&f->sha, p->state);
+    if (!keep || ingest_keep(&f->ingest, p, &f->job_err) < 0) {
+        p->stored = 0;
+        ingest_drop(&f->ingest);
+    }
+}

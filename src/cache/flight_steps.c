@@ -702,23 +702,6 @@ static const struct step *step_failed(struct op *op)
     return &S_keeping;
 }
 
-/* What was received and hashed is not in the file where a write of it failed. */
-static void keep_run(struct job *job)
-{
-    struct flight *f = container_of(job, struct flight, job);
-    struct partial_record *p = &f->checkpoint.partial;
-    bool keep = f->op.err.code != ERR_NONE && f->op.err.code != ERR_DIGEST_MISMATCH &&
-                f->received > 0 && !flight_in_window(f) && f->sha.hashed == f->received &&
-                f->write_err.code == ERR_NONE && atomic_load(&f->landed) == f->received;
-
-    *p = (struct partial_record){.size = atomic_load(&f->size), .stored = f->received};
-    p->state_len = sha_save(&f->sha, p->state);
-    if (!keep || ingest_keep(&f->ingest, p, &f->job_err) < 0) {
-        p->stored = 0;
-        ingest_drop(&f->ingest);
-    }
-}
-
 static void partial_apply(struct index_write *w, struct index_txn *t)
 {
     struct flight *f = container_of(w, struct flight, write);
@@ -739,7 +722,7 @@ static const struct step *step_keeping(struct op *op)
         return &S_give_up;
     }
     f->stored = false;
-    flight_job(f, keep_run);
+    flight_job(f, flight_keep_run);
     return &S_keep_recording;
 }
 

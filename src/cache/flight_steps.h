@@ -187,6 +187,8 @@ int flight_window_write(struct flight *f, const void *p, size_t n, struct err *e
 void flight_checkpoint_arm(struct flight *f);
 /* `landed` has moved: syncs and records the state taken, once its bytes are in the file. */
 void flight_checkpoint_start(struct flight *f);
+/* Pool thread: the file of a download that ends without a blob becomes a partial, or goes. */
+void flight_keep_run(struct job *job);
 
 /* flight_steps.c, flight_local.c: steps that others lead to. */
 extern const struct step FLIGHT_STEP_BEGIN, FLIGHT_STEP_FAILED, FLIGHT_STEP_LOCAL, FLIGHT_STEP_END;

@@ -164,8 +164,8 @@ bool fetch_is_slow(struct fetch *f, bool *ret_other)
 {
     bool slow = attempt_is_slow(f->winner);
 
-    *ret_other = slow && upstream_put_behind(f->upstream, attempt_endpoint(f->winner),
-                                             loop_now(f->op.loop));
+    *ret_other =
+        slow && upstream_put_behind(f->upstream, attempt_endpoint(f->winner), loop_now(f->op.loop));
     return slow;
 }
 
