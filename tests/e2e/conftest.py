@@ -88,16 +88,27 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.fixture(scope="session")
-def interposer(tmp_path_factory):
-    """What LD_PRELOAD has to say for order.c; the runtime of a sanitizer must come first."""
-    made = str(tmp_path_factory.mktemp("order") / "order.so")
+def preload(folder, name):
+    """What LD_PRELOAD has to say for NAME.c; the runtime of a sanitizer must come first."""
+    made = str(folder / (name + ".so"))
     compiler = shlex.split(os.environ.get("CC", "cc"))
     subprocess.run([*compiler, "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1",
-                    "-g", "-fPIC", "-shared", "-o", made, os.path.join(TOP, "tests/e2e/order.c"),
-                    "-ldl"], check=True)
+                    "-g", "-fPIC", "-shared", "-o", made,
+                    os.path.join(TOP, "tests/e2e", name + ".c"), "-ldl"], check=True)
     if VARIANT not in RUNTIME:
         return made
     runtime = subprocess.run([*compiler, "-print-file-name=" + RUNTIME[VARIANT]], check=True,
                              capture_output=True, text=True).stdout.strip()
     return runtime + ":" + made
+
+
+@pytest.fixture(scope="session")
+def interposer(tmp_path_factory):
+    """Writes down in which order what was done."""
+    return preload(tmp_path_factory.mktemp("order"), "order")
+
+
+@pytest.fixture(scope="session")
+def forgetful(tmp_path_factory):
+    """Forgets what was not synced."""
+    return preload(tmp_path_factory.mktemp("forget"), "forget")

@@ -9,34 +9,18 @@ there, and the index, counted again, is right.
 """
 import os
 import random
-import shlex
 import subprocess
 import threading
 
 import pytest
-from larder import PROGRAM, TOP, VARIANT, StartFailed
+from larder import PROGRAM, VARIANT, StartFailed
 from power import Shadow
 from recount import Index
 from sweep import HOSTED, Notes, World, pull, push
 from test_26_reboot import after_a_reboot
-from test_64_order import RUNTIME
 
 ROUNDS = int(os.environ.get("POWER_ROUNDS", 8 if VARIANT == "release" else 4))
 SEED = os.environ.get("SEED") or str(int.from_bytes(os.urandom(4), "big"))
-
-
-@pytest.fixture(scope="session")
-def preload(tmp_path_factory):
-    made = str(tmp_path_factory.mktemp("forget") / "forget.so")
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-    subprocess.run([*compiler, "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1",
-                    "-g", "-fPIC", "-shared", "-o", made, os.path.join(TOP, "tests/e2e/forget.c"),
-                    "-ldl"], check=True)
-    if VARIANT not in RUNTIME:
-        return made
-    runtime = subprocess.run([*compiler, "-print-file-name=" + RUNTIME[VARIANT]], check=True,
-                             capture_output=True, text=True).stdout.strip()
-    return runtime + ":" + made
 
 
 @pytest.fixture
@@ -85,11 +69,11 @@ def scrub(lar):
 
 
 @pytest.mark.parametrize("forgotten", ["all", "some"])
-def test_power_cuts(world, tmp_path, preload, forgotten):
+def test_power_cuts(world, tmp_path, forgetful, forgotten):
     print(f"SEED={SEED} POWER_ROUNDS={ROUNDS}", flush=True)
     rng = random.Random(f"{SEED} {forgotten}")
     lar = world.fresh(filled=False)
-    shadow = Shadow(tmp_path / "shadow", preload)
+    shadow = Shadow(tmp_path / "shadow", forgetful)
     notes = Notes()
     os.mkdir(lar.data)
     try:
