@@ -16,7 +16,7 @@ static const char *scheme(const struct http_listener *l)
 
 static void print_listeners(const struct http_listener *all, unsigned n)
 {
-    static const char *const ROLES[] = {"", ", mirror only", ", registry only", ", commands only"};
+    static const char *const ROLES[] = {"", ", mirror only", ", role registry", ", commands only"};
 
     for (unsigned i = 0; i < n; i++) {
         if (all[i].role == ROLE_CONTROL) {

@@ -173,7 +173,7 @@ static const char *const HELP[COMMAND_COUNT] = {
     [COMMAND_UNPIN] = "usage: larder unpin [FLAG]... IMAGE\n"
                       "\n"
                       "Lets an image that was pinned give way again. What it shares with another\n"
-                      "pinned image is let go as well.\n" STORE_HELP JSON_HELP HELP_HELP,
+                      "pinned image stays pinned.\n" STORE_HELP JSON_HELP HELP_HELP,
     [COMMAND_PASSWD] =
         "usage: larder passwd FILE USER\n"
         "\n"

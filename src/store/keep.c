@@ -54,6 +54,15 @@ static void sort(struct keep_tag *tags, size_t n)
     }
 }
 
+/* Whether it is among the newest, from `first` on, that the rule keeps. Times are of whole seconds:
+ * which of several pushed in one was the last nobody knows, so all of them stay. */
+static bool is_kept(const struct retain_rule *rule, const struct keep_tag *tags, size_t first,
+                    size_t i)
+{
+    return rule->keep_tags == 0 || i - first < rule->keep_tags ||
+           tags[i].used == tags[first + rule->keep_tags - 1].used;
+}
+
 size_t keep_judge(const struct retain_rule *rule, int64_t now, struct keep_tag *tags, size_t n)
 {
     size_t first;
@@ -66,10 +75,9 @@ size_t keep_judge(const struct retain_rule *rule, int64_t now, struct keep_tag *
     for (first = 0; first < n && tags[first].why == NULL; first++) {
     }
     for (size_t i = first; i < n; i++) {
-        bool kept = rule->keep_tags == 0 || i - first < rule->keep_tags;
         bool expired = rule->expire_after_s > 0 && now - tags[i].used > rule->expire_after_s;
 
-        if (kept) {
+        if (is_kept(rule, tags, first, i)) {
             tags[i].why = expired ? "expire_after" : NULL;
         }
     }

@@ -295,6 +295,23 @@ static void test_tags_by_number(void)
     store_close(s);
 }
 
+/* Which of them was pushed last nobody knows. */
+static void test_tags_of_one_second(void)
+{
+    struct retain_sum sum;
+
+    start();
+    simple("stage/keep", IMAGE, "d", DAY);
+    simple("stage/keep", IMAGE + 1, "a", 2 * DAY);
+    simple("stage/keep", IMAGE + 2, "b", 2 * DAY);
+    simple("stage/keep", IMAGE + 3, "c", 3 * DAY);
+    sum = run();
+    CHECK(has_tag("stage/keep", "d") && has_tag("stage/keep", "a") && has_tag("stage/keep", "b"));
+    CHECK(!has_tag("stage/keep", "c"));
+    CHECK_INT(sum.tags, 1);
+    store_close(s);
+}
+
 static void test_tags_by_age(void)
 {
     struct retain_sum sum;
@@ -758,6 +775,7 @@ int main(void)
     test_unreferenced_blobs();
     test_mirrored_bytes_stay();
     test_tags_by_number();
+    test_tags_of_one_second();
     test_tags_by_age();
     test_an_index_and_its_children();
     test_referrers_go_with_their_subject();
