@@ -225,6 +225,20 @@ static void tell_supervisor(int fd)
     }
 }
 
+static void accept_again(struct hand_over *h, struct engine *e)
+{
+    atomic_store(&h->asked, -1); /* first, as whoever waits to ask is accepted then */
+    engine_resume(e);
+}
+
+/* It was gone before anything was given to it. */
+static void stay(struct hand_over *h, struct engine *e)
+{
+    store_cancel_hand_over(engine_store(e));
+    log_event(LOG_ERROR, "serve.hand_over", "the process that asked has ended; this one goes on");
+    accept_again(h, e);
+}
+
 /* The directory is free again, as that process is gone. */
 static void go_on(struct hand_over *h, struct engine *e, const struct err *why)
 {
@@ -236,8 +250,7 @@ static void go_on(struct hand_over *h, struct engine *e, const struct err *why)
     } else {
         log_event(LOG_ERROR, "serve.hand_over", "%s; this one goes on", why->text);
     }
-    atomic_store(&h->asked, -1); /* first, as whoever waits to ask is accepted then */
-    engine_resume(e);
+    accept_again(h, e);
 }
 
 bool hand_over_run(struct hand_over *h, struct engine *e)
@@ -254,7 +267,12 @@ bool hand_over_run(struct hand_over *h, struct engine *e)
     store_flush(engine_store(e)); /* else it is waited for once nobody accepts any more */
     engine_pause(e);
     end_changes(engine_store(e));
-    if (connect_send(fd, slice_str(SWITCH), &err) < 0 || give(h, e, fd, &err) < 0) {
+    if (connect_send(fd, slice_str(SWITCH), &err) < 0) {
+        close(fd);
+        stay(h, e);
+        return false;
+    }
+    if (give(h, e, fd, &err) < 0) {
         close(fd);
         go_on(h, e, &err);
         return false;

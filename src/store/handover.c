@@ -53,6 +53,11 @@ unsigned store_begin_hand_over(struct store *s)
     return atomic_load(&s->changing);
 }
 
+void store_cancel_hand_over(struct store *s)
+{
+    atomic_store(&s->leaving, false);
+}
+
 const struct successor *store_successor(const struct store *s)
 {
     return atomic_load(&s->successor);

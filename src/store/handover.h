@@ -73,6 +73,8 @@ void store_change_end(struct store *s);
 /* From now on store_change_begin() is false; how many changes are still under way. Owner's thread,
  * as for what follows. */
 unsigned store_begin_hand_over(struct store *s);
+/* New changes are taken again: store_hand_over() will not follow. */
+void store_cancel_hand_over(struct store *s);
 /* Asks the disk for what it has not written yet. Blocks; all goes on meanwhile. */
 void store_flush(struct store *s);
 /* Writes to the index what waits for that, lets go of it and of the lock; `to` outlives the store.

@@ -297,6 +297,7 @@ void writer_wake(struct store *s)
     struct writer *w = s->writer;
 
     pthread_mutex_lock(&w->lock);
+    assert(w->resting); /* else there would be two threads */
     w->ending = false;
     w->resting = false;
     w->tick_at = 0;

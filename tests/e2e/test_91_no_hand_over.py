@@ -123,6 +123,39 @@ def test_again_after_it_came_to_nothing(registry, larder):
     index_is_right(new)
 
 
+def index_threads(lar):
+    folder = f"/proc/{lar.process.pid}/task"
+    names = []
+    for task in os.listdir(folder):
+        with open(os.path.join(folder, task, "comm"), encoding="ascii") as file:
+            names.append(file.read().strip())
+    return names.count("index")
+
+
+def test_who_asks_is_gone_at_once(registry, larder):
+    """Before it is told anything: nothing was given, so that nothing is to be taken back."""
+    lar = start(larder, registry)
+    idle, at = session(lar), session(lar)
+    patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
+    lar.wait_counter("upload_bytes", 1_000_000)
+    for n in range(1, 4):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(os.path.join(lar.data, "control.sock"))
+            sock.shutdown(socket.SHUT_RD)  # nothing can be sent to it, and all that it asks is read
+            sock.sendall(ASK)
+            goes_on(lar, n)
+    assert lar.send("PATCH", idle, PARTS[1]).status == 202
+    put_blob(lar, PARTS[2], HOSTED)
+    assert index_threads(lar) == 1
+    new = successor(larder, lar).start()
+    patch.push(PARTS[0][1_000_000:])
+    assert patch.done().status == 202
+    ended(lar)
+    for location, data in (at, PARTS[0]), (idle, PARTS[1]):
+        assert new.send("PUT", with_query(location, digest=digest_of(data))).status == 201
+    index_is_right(new)
+
+
 def test_another_used_the_directory_meanwhile(registry, larder):
     """One that had it and failed may have changed anything: it is read again."""
     lar = start(larder, registry)
