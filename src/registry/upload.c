@@ -404,13 +404,13 @@ static const struct step *step_checkpointing(struct op *op)
     if (q->upload->syncing) {
         return STEP_WAIT;
     }
-    if (upload_is_owed(q->upload->upload)) {
-        return &S_checkpoint; /* another process took over just now */
-    }
-    if (upload_is_lost(q->upload->upload)) {
+    if (upload_is_lost(q->upload->upload)) { /* first: no sync of it succeeds any more */
         err_set(&q->upload->err, ERR_STORE,
                 "the disk lost bytes of this upload: it is to be begun anew");
         return &S_stop;
+    }
+    if (upload_is_owed(q->upload->upload)) {
+        return &S_checkpoint; /* another process took over just now */
     }
     if (q->x->gone) {
         return &S_stop;

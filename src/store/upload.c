@@ -481,6 +481,9 @@ void upload_sync(struct upload *u, const struct upload_mark *mark)
         count(store_errors);
         log_event(LOG_ERROR, "upload.sync", "%s: upload %s cannot be put on disk: %s",
                   u->store->dir, u->id, strerror(errno));
+        if (mark->end) {
+            atomic_store(&u->ingest.spoilt, true); /* there is no later sync that could mend it */
+        }
         return;
     }
     u->synced = mark->offset;
@@ -532,6 +535,10 @@ static int commit_there(struct upload *u, const struct successor *to, struct err
 {
     struct upload_mark mark = {.offset = u->offset, .sha = u->sha};
 
+    if (upload_is_lost(u)) { /* a sync over there would succeed without what is lost */
+        return err_set(err, ERR_STORE, "%s: the disk lost bytes of upload %s", u->store->dir,
+                       u->id);
+    }
     ingest_close(&u->ingest);
     if (tell(u, to, HANDED_WHOLE, &mark, err) < 0) {
         return -1;

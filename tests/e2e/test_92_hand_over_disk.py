@@ -1,0 +1,65 @@
+"""A disk that loses bytes while another process takes over: nobody vouches for them."""
+import pytest
+from push import uploads, with_query
+from registry import digest_of, noise
+from test_90_hand_over import HOSTED, PARTS, ended, put_open, start, successor
+
+CHECKPOINT = 64 << 20  # bytes of an upload between two syncs
+
+pytestmark = pytest.mark.faults
+
+
+def session(lar):
+    return lar.send("POST", uploads(HOSTED)).headers["location"]
+
+
+def is_gone(lar, location):
+    lar.wait(lambda: lar.get(location).status == 404, "the end of the session")
+
+
+@pytest.mark.parametrize("parts", [1, 2], ids=["new", "gone_on_with"])
+def test_a_checkpoint_of_an_upload(registry, larder, parts):
+    """Its last byte begins a sync, which fails; the next sync would say that all is well."""
+    lar = start(larder, registry, env={"FAULT": f"ingest.fsync:{parts}"})
+    at = session(lar)
+    data = noise(CHECKPOINT, seed=990)
+    whole = data
+    if parts > 1:
+        assert lar.send("PATCH", at, PARTS[0]).status == 202
+        whole = PARTS[0] + data
+    put = put_open(lar, "PUT", with_query(at, digest=digest_of(whole)), data, 1_000_000)
+    lar.wait_counter("upload_bytes", len(whole) - len(data) + 1_000_000)
+    new = successor(larder, lar).start()
+    put.push(data[1_000_000:])
+    assert put.done().status >= 500
+    ended(lar)
+    assert f"fault ingest.fsync {parts}\n" in lar.events
+    assert new.get(f"/v2/{HOSTED}/blobs/{digest_of(whole)}").status == 404
+    is_gone(new, at)
+
+
+@pytest.mark.parametrize("point", ["ingest.fsync", "ingest.folder"])
+def test_the_end_of_a_patch(registry, larder, point):
+    """What cannot be synced cannot be gone on with: the client is told so, once."""
+    lar = start(larder, registry, env={"FAULT": f"{point}:1-1000000"})
+    at = session(lar)
+    patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
+    lar.wait_counter("upload_bytes", 1_000_000)
+    new = successor(larder, lar).start()
+    patch.push(PARTS[0][1_000_000:])
+    assert patch.done().status >= 500
+    ended(lar)
+    assert lar.events.count("cannot be put on disk") == 1
+    is_gone(new, at)
+
+
+@pytest.mark.parametrize("point", ["ingest.fsync", "ingest.folder"])
+def test_a_client_that_leaves(registry, larder, point):
+    lar = start(larder, registry, env={"FAULT": f"{point}:1-1000000"})
+    at = session(lar)
+    patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
+    lar.wait_counter("upload_bytes", 1_000_000)
+    new = successor(larder, lar).start()
+    patch.close()
+    ended(lar)
+    is_gone(new, at)
