@@ -23,6 +23,9 @@ static int commit_there(struct flight *f, const struct successor *to, struct err
         blob.kind = s->kind;
         blob.credential = upstream_credential(s->repo.upstream, s->repo.name);
     }
+    if (atomic_load(&f->ingest.spoilt)) { /* a sync over there would succeed without what is lost */
+        return err_set(err, ERR_STORE, "ingest/%s: the disk lost bytes of it", f->ingest.name);
+    }
     if (ftruncate(f->ingest.fd, (off_t)f->received) < 0) {
         return err_set(err, ERR_STORE, "ingest/%s: %s", f->ingest.name, strerror(errno));
     }

@@ -5,6 +5,7 @@ from registry import digest_of, noise
 from test_90_hand_over import HOSTED, PARTS, ended, put_open, start, successor
 
 CHECKPOINT = 64 << 20  # bytes of an upload between two syncs
+FLIGHT_CHECKPOINT = 32 << 20  # of a download
 
 pytestmark = pytest.mark.faults
 
@@ -63,3 +64,24 @@ def test_a_client_that_leaves(registry, larder, point):
     patch.close()
     ended(lar)
     is_gone(new, at)
+
+
+def test_a_checkpoint_of_a_download(registry, larder, tmp_path):
+    """The same of a blob that is fetched: who asked has all of it, and it is fetched again. On a
+    slow machine a sync may be due just before the last byte, and then there is none after it."""
+    fails = tmp_path / "fails"
+    lar = start(larder, registry, env={"FAULT": "ingest.fsync:1-1000000", "FAULT_WHEN": str(fails)})
+    data = noise(FLIGHT_CHECKPOINT, seed=991)
+    blob = "/v2/library/x/blobs/" + registry.add_blob("library/x", data)
+    held = registry.on("GET", "/blobs/").hold_after(len(data) - 1)
+    fetching = lar.begin(blob)
+    fetching.read(len(data) - (1 << 20))
+    new = successor(larder, lar).start()
+    fails.touch()
+    held.open()
+    assert fetching.done().body == data
+    ended(lar)
+    if "fault ingest.fsync" in lar.events:
+        assert digest_of(data) not in new.kept()
+    reply = new.get(blob)
+    assert reply.status == 200 and reply.body == data
