@@ -94,12 +94,34 @@ static void flight_push(struct flight *f)
     pool_submit(store_disk(f->cache->store), f->loop, &b->job, write_run, on_written);
 }
 
+/* From now on what is waited for is ours, not the upstream: none of that time is its. */
+static void flight_hold(struct flight *f)
+{
+    if (f->held_ms == 0) {
+        f->held_ms = loop_now(f->loop);
+    }
+}
+
+/* … until here. */
+static void flight_go_on(struct flight *f)
+{
+    if (f->held_ms != 0) {
+        f->progress_ms += loop_now(f->loop) - f->held_ms;
+        f->held_ms = 0;
+    }
+}
+
 bool flight_settled(struct flight *f)
 {
     if (f->filling != NULL && f->n_writing < FLIGHT_BUFFERS) {
         flight_push(f);
     }
-    return f->filling == NULL && f->n_writing == 0;
+    if (f->filling != NULL || f->n_writing > 0) {
+        flight_hold(f);
+        return false;
+    }
+    flight_go_on(f);
+    return true;
 }
 
 void flight_buffers_drop(struct flight *f)
@@ -175,6 +197,17 @@ static int flight_take(struct flight *f, size_t n, struct err *err)
     return 0;
 }
 
+/* There is no room for what comes next: nothing is read until there is. */
+static enum flight_moved flight_full(struct flight *f)
+{
+    if (f->filling != NULL) {
+        flight_push(f);
+    }
+    fetch_rest(f->fetch);
+    flight_hold(f);
+    return MOVED_FULL;
+}
+
 enum flight_moved flight_move(struct flight *f, struct err *err)
 {
     size_t budget = TURN_BUDGET;
@@ -188,11 +221,9 @@ enum flight_moved flight_move(struct flight *f, struct err *err)
             return MOVED_BROKEN;
         }
         if (room == 0) {
-            if (f->filling != NULL) {
-                flight_push(f);
-            }
-            return MOVED_WAIT;
+            return flight_full(f);
         }
+        flight_go_on(f);
         n = fetch_read(f->fetch, f->filling->data + f->filling->len, room, err);
         if (n > 0 && flight_take(f, (size_t)n, err) < 0) {
             return MOVED_BROKEN;
@@ -201,7 +232,7 @@ enum flight_moved flight_move(struct flight *f, struct err *err)
             flight_push(f);
         }
         if (n == STREAM_AGAIN) {
-            return MOVED_WAIT;
+            return f->n_writing == FLIGHT_BUFFERS ? flight_full(f) : MOVED_WAIT;
         }
         if (n <= 0) {
             return n == 0 ? MOVED_END : MOVED_BROKEN;

@@ -380,6 +380,8 @@ static const struct step *step_body(struct op *op)
             return STEP_WAIT;
         }
         break;
+    case MOVED_FULL:
+        return STEP_WAIT;
     case MOVED_END:
         fetch_end(f);
         return &S_settle;

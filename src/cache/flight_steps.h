@@ -91,11 +91,12 @@ struct flight {
     struct fetch *fetch;
     struct flight_source *source; /* whose fetch it is */
     uint64_t started_ms;
-    uint64_t progress_ms;
-    uint64_t hint;     /* size as a manifest said */
-    uint64_t received; /* bytes taken from sources, hashed or in buffers */
-    uint64_t skip;     /* bytes of this answer that are here already */
-    unsigned slow;     /* how often a source was left as it was too slow */
+    uint64_t progress_ms; /* of the last new byte, later by how long ours was the blame since */
+    uint64_t held_ms;     /* since when disk, buffer or reader are waited for; 0: they are not */
+    uint64_t hint;        /* size as a manifest said */
+    uint64_t received;    /* bytes taken from sources, hashed or in buffers */
+    uint64_t skip;        /* bytes of this answer that are here already */
+    unsigned slow;        /* how often a source was left as it was too slow */
     bool from_partial;
     bool mixed; /* bytes came from more than one source */
     bool noted; /* the index may have a partial record of the digest */
@@ -163,8 +164,9 @@ struct flight_source *flight_source_join(struct flight *f, const struct flight_q
                                          bool made, bool *ret_proved);
 
 /* flight_body.c */
-enum flight_moved { MOVED_MORE, MOVED_WAIT, MOVED_END, MOVED_BROKEN };
-/* Moves bytes from the fetch towards the file. MOVED_BROKEN: *err says how it broke. */
+enum flight_moved { MOVED_MORE, MOVED_WAIT, MOVED_FULL, MOVED_END, MOVED_BROKEN };
+/* Moves bytes from the fetch towards the file. MOVED_WAIT: none come; MOVED_FULL: there is no room,
+ * which is not upstream's fault; MOVED_BROKEN: *err says how it broke. */
 enum flight_moved flight_move(struct flight *f, struct err *err);
 /* Hands on what is in the buffer being filled; true once nothing is under way to the disk. */
 bool flight_settled(struct flight *f);

@@ -60,6 +60,8 @@ ssize_t http_call_read(struct http_call *call, void *p, size_t n, struct err *er
 /* Whether the body comes at less than LEAST_RATE, and did so for so long that limits.upstream_stall
  * is used up. It may be read on all the same. */
 bool http_call_is_slow(const struct http_call *call);
+/* The body is not read just now: until it is, no time is the peer's. Harmless when repeated. */
+void http_call_rest(struct http_call *call);
 /* Ends the call at any time: a connection whose response was read whole (or whose rest is small and
  * there) is kept, any other closed. NULL is allowed. */
 void http_call_free(struct http_call *call);

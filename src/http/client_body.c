@@ -18,6 +18,14 @@ static size_t buffered(const struct http_call *c)
     return c->in_len - c->in_pos;
 }
 
+/* What is waited for is no longer the peer. */
+static void clock_stop(struct http_call *c)
+{
+    c->stall = false;
+    timer_clear(&c->timer);
+    pace_go(&c->pace, loop_now(c->loop));
+}
+
 /* One read from the stream: > 0; 0 at its end; else what to give the caller. */
 static ssize_t body_receive(struct http_call *c, void *p, size_t n, struct err *err)
 {
@@ -25,9 +33,7 @@ static ssize_t body_receive(struct http_call *c, void *p, size_t n, struct err *
     ssize_t got = stream_read(s, p, n);
 
     if (got > 0) {
-        c->stall = false;
-        timer_clear(&c->timer);
-        pace_go(&c->pace, loop_now(c->loop));
+        clock_stop(c);
         pace_moved(&c->pace, (uint64_t)got);
         return got;
     }
@@ -156,6 +162,11 @@ static ssize_t read_chunked(struct http_call *c, void *p, size_t n, struct err *
 bool http_call_is_slow(const struct http_call *c)
 {
     return pace_left(&c->pace, loop_now(c->loop), limits.upstream_stall) == 0;
+}
+
+void http_call_rest(struct http_call *c)
+{
+    clock_stop(c);
 }
 
 ssize_t http_call_read(struct http_call *c, void *p, size_t n, struct err *err)

@@ -164,6 +164,11 @@ bool attempt_is_slow(const struct attempt *a)
     return http_call_is_slow(a->call);
 }
 
+void attempt_rest(struct attempt *a)
+{
+    http_call_rest(a->call);
+}
+
 /* --- URL and credential --------------------------------------------------------------------- */
 
 /* The registry's own URL for the question, at the endpoint. */

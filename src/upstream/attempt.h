@@ -35,6 +35,8 @@ const struct fetch_answer *attempt_answer(const struct attempt *a);
 ssize_t attempt_read(struct attempt *a, void *p, size_t n, struct err *err) MUST_CHECK;
 /* Whether its body comes so slowly that another source would be better. */
 bool attempt_is_slow(const struct attempt *a);
+/* As fetch_rest(). */
+void attempt_rest(struct attempt *a);
 /* Ends it at any time. NULL is allowed. */
 void attempt_free(struct attempt *a);
 

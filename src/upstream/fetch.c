@@ -169,6 +169,11 @@ bool fetch_is_slow(struct fetch *f, bool *ret_other)
     return slow;
 }
 
+void fetch_rest(struct fetch *f)
+{
+    attempt_rest(f->winner);
+}
+
 /* --- from one endpoint to the next ---------------------------------------------------------- */
 
 static void note_error(struct fetch *f, const struct err *err)

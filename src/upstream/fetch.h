@@ -63,6 +63,9 @@ ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err) MUST_CHE
 /* Whether its body comes so slowly that another source would be better; *ret_other: its upstream
  * has another endpoint that is well, which comes first from here on. The body may be read on. */
 bool fetch_is_slow(struct fetch *f, bool *ret_other);
+/* Its body is not read just now, as there is no room for it: until it is read on, none of the time
+ * that passes is the upstream's. Harmless when repeated. */
+void fetch_rest(struct fetch *f);
 /* Ends it at any time. NULL is allowed. */
 void fetch_free(struct fetch *f);
 

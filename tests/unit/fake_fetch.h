@@ -92,9 +92,15 @@ const struct fetch_answer *fetch_answer(const struct fetch *f)
 
 bool fetch_is_slow(struct fetch *f, bool *ret_other)
 {
-    (void)f;
-    *ret_other = false;
-    return false;
+    bool slow = f->since != 0 && loop_now(f->loop) - f->since >= limits.upstream_stall;
+
+    *ret_other = slow && f->reply.other;
+    return slow;
+}
+
+void fetch_rest(struct fetch *f)
+{
+    f->since = 0;
 }
 
 ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err)
@@ -117,6 +123,7 @@ ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err)
         left = left < open ? left : open;
     }
     if (left == 0) {
+        f->since = f->since == 0 ? loop_now(f->loop) : f->since;
         return STREAM_AGAIN;
     }
     n = n < 100000 ? n : 100000; /* as sockets do: in odd pieces */
@@ -124,6 +131,7 @@ ssize_t fetch_read(struct fetch *f, void *p, size_t n, struct err *err)
     memcpy(p, (const char *)r->body + f->at, n);
     f->at += n;
     f->sent += n;
+    f->since = 0;
     return (ssize_t)n;
 }
 

@@ -63,6 +63,7 @@ struct fake_reply {
     bool no_length; /* chunked */
     bool hold;      /* nothing comes before upstream_open() */
     uint64_t gate;  /* bytes of the blob beyond this come with upstream_open(); 0: none are held */
+    bool other;     /* another endpoint is well: it is left where it is slow */
     const char *media;           /* Content-Type */
     const struct digest *digest; /* Docker-Content-Digest */
     const char *link;
@@ -89,8 +90,9 @@ struct fetch {
     enum fetch_state state;
     struct err err;
     struct fetch_answer answer;
-    uint64_t at;   /* in the body */
-    uint64_t sent; /* of this reply */
+    uint64_t at;    /* in the body */
+    uint64_t sent;  /* of this reply */
+    uint64_t since; /* when it began to be waited for; 0: it is not */
     bool head;
 };
 
