@@ -298,6 +298,11 @@ bool ask_troubled(struct ask *a)
     return atomic_load(&a->troubled);
 }
 
+bool ask_is_ours(struct ask *a)
+{
+    return atomic_load(&a->ours);
+}
+
 const struct ask_result *ask_result(const struct ask *a)
 {
     return &a->result;
@@ -318,6 +323,7 @@ void ask_fetch(struct ask *a, enum fetch_kind kind, bool head, const char *refer
 
     fetch_free(a->fetch);
     buf_free(&a->body);
+    atomic_store(&a->ours, false);
     a->fetch = fetch_new(&q, a->op.loop, &a->op.task);
 }
 
@@ -331,6 +337,7 @@ void ask_fetch_byte(struct ask *a, enum fetch_kind kind, const char *reference)
     };
 
     fetch_free(a->fetch);
+    atomic_store(&a->ours, false);
     a->fetch = fetch_new(&q, a->op.loop, &a->op.task);
 }
 
@@ -395,6 +402,7 @@ int ask_read_body(struct ask *a, size_t max)
             break;
         }
     }
+    atomic_store(&a->ours, room == 0);
     if (room < 0) {
         err_set(&err, ERR_TOO_MANY, "%s: too many large answers come at once", a->repo.text);
         n = STREAM_FAILED;
@@ -454,6 +462,7 @@ static void ask_recorded(struct index_write *w)
 void ask_record(struct ask *a, void (*apply)(struct index_write *, struct index_txn *))
 {
     a->written = false;
+    atomic_store(&a->ours, true);
     a->write = (struct index_write){.apply = apply, .done = ask_recorded};
     index_write_submit(a->cache->store, a->op.loop, &a->write);
 }
@@ -471,6 +480,7 @@ void ask_keep(struct ask *a, enum tag_kind kind, const char *reference, bool is_
     struct document_keep *k = &a->keep;
 
     a->written = false;
+    atomic_store(&a->ours, true);
     *k = (struct document_keep){
         .cache = a->cache,
         .document = a->result.document,

@@ -56,5 +56,7 @@ const struct ask_result *ask_result(const struct ask *a);
 /* Whether a try has failed because of the upstream, so that who has an old answer need not wait for
  * the next. Who waits is woken for this too. Any loop. */
 bool ask_troubled(struct ask *a);
+/* Whether upstream is not what it waits for just now, but our own room, disk or index. Any loop. */
+bool ask_is_ours(struct ask *a);
 
 #endif

@@ -31,6 +31,7 @@ struct ask {
     struct bell bell;
     _Atomic(enum ask_state) state;
     atomic_bool troubled; /* a try has failed, another follows */
+    atomic_bool ours;     /* what it waits for is ours */
 
     struct op op;
     struct timer timer;

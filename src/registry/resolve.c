@@ -135,6 +135,24 @@ static const struct step *take_answer(struct request *q, enum ask_state state)
     return q->deliver;
 }
 
+/* Patience is over. Where upstream has said its part, and room or disk are what is waited for, that
+ * says nothing of it. */
+static const struct step *out_of_time(struct request *q, bool may_be_old)
+{
+    bool ours = ask_is_ours(q->ask);
+
+    if (!ours) {
+        count(upstream_late);
+        upstream_was_late(q->repo.upstream, loop_now(q->loop));
+    }
+    if (may_be_old) {
+        return serve_old(q);
+    }
+    return op_fail(&q->op, ERR_TIMEOUT,
+                   ours ? "the answer of %s was not taken in time" : "%s does not answer in time",
+                   q->repo.text);
+}
+
 static const struct step *step_asking(struct op *op)
 {
     struct request *q = request_of(op);
@@ -158,11 +176,5 @@ static const struct step *step_asking(struct op *op)
     if (may_be_old && ask_troubled(q->ask)) {
         return serve_old(q); /* the next tries go on behind it */
     }
-    if (!q->timed_out) {
-        return STEP_WAIT;
-    }
-    count(upstream_late);
-    upstream_was_late(q->repo.upstream, loop_now(q->loop));
-    return may_be_old ? serve_old(q)
-                      : op_fail(op, ERR_TIMEOUT, "%s does not answer in time", q->repo.text);
+    return q->timed_out ? out_of_time(q, may_be_old) : STEP_WAIT;
 }

@@ -464,6 +464,49 @@ static void test_lists(void)
 }
 
 /* The process ends while somebody asks, and while something is written. */
+static void no_wake(struct waiter *w)
+{
+    (void)w;
+}
+
+/* Who waits too long can tell whether that is because of upstream, or of us. */
+static void test_ours(void)
+{
+    enum { N = ROOM_BYTES / ROOM_LARGE };
+    struct room_hold others[N];
+    struct asker a;
+
+    begin();
+    SCRIPT(&heads, {.fail = ERR_UNSUPPORTED});
+    SCRIPT(&gets, MANIFEST(0));
+    gets.replies[0].hold = true;
+    for (unsigned i = 0; i < N; i++) {
+        room_hold_init(&others[i], cache->fetched, no_wake);
+        ignore_result(room_take(&others[i], loop_a, ROOM_LARGE));
+    }
+    fake_pool_held = true;
+    ask_from(&a, loop_a, ASK_TAG, "latest");
+    settle();
+    CHECK(!ask_is_ours(a.ask)); /* upstream says nothing */
+    upstream_open(&gets, 10);
+    settle();
+    CHECK(ask_is_ours(a.ask)); /* it does, and there is no room for it */
+    room_give(&others[0]);
+    settle();
+    CHECK(!ask_is_ours(a.ask)); /* the rest does not come */
+    upstream_open(&gets, ALL);
+    settle();
+    CHECK(ask_is_ours(a.ask) && a.state == ASK_NOT_YET); /* the disk */
+    fake_pool_held = false;
+    settle();
+    CHECK_INT(a.state, ASK_FETCHED);
+    for (unsigned i = 0; i < N; i++) {
+        room_give(&others[i]);
+    }
+    ask_end(&a);
+    settle();
+}
+
 static void test_end(void)
 {
     struct fake_reply slow = MANIFEST(0);
@@ -511,6 +554,7 @@ int main(void)
     test_member();
     test_kinds();
     test_lists();
+    test_ours();
     test_end();
     loop_free(loop_a);
     loop_free(loop_b);
