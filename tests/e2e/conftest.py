@@ -112,3 +112,9 @@ def interposer(tmp_path_factory):
 def forgetful(tmp_path_factory):
     """Forgets what was not synced."""
     return preload(tmp_path_factory.mktemp("forget"), "forget")
+
+
+@pytest.fixture(scope="session")
+def barrier(tmp_path_factory):
+    """Lets writes of what comes in wait for the test."""
+    return preload(tmp_path_factory.mktemp("barrier"), "barrier")
