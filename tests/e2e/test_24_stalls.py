@@ -57,8 +57,8 @@ def start(larder, disk, barrier, **options):
 
 
 def test_a_download(registry, second, larder, disk, barrier):
-    """Two pieces wait for the disk, and there is no room for more: the other endpoint has no part in
-    it. A download from one that stalls itself shows when enough time has gone by."""
+    """Two pieces wait for the disk, and there is no room for more: the other endpoint has no part
+    in it. A download from one that stalls itself shows when enough time has gone by."""
     data = noise(20_000)
     digest = [one.add_blob("library/x", data) for one in (registry, second)][0]
     rule = registry.on("GET", digest)
