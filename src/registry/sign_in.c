@@ -17,8 +17,8 @@ struct attempt {
     void (*go)(struct request *q);
     struct user_claim claim;
     char client[64];
-    bool counted; /* as one try of its address */
-    bool good;
+    enum user_verdict verdict;
+    unsigned wait; /* USER_TOO_MANY: seconds */
 };
 
 bool sign_in_wanted(const struct request *q)
@@ -50,11 +50,16 @@ void sign_in_refuse(struct request *q, const char *why)
 
 /* --- passwords ----------------------------------------------------------------------------- */
 
+static void refuse_guess(struct request *q, unsigned wait)
+{
+    refuse(q, ERR_TOO_MANY, "too many wrong passwords came from this address", wait);
+}
+
 static void attempt_run(struct job *job)
 {
     struct attempt *a = container_of(job, struct attempt, job);
 
-    a->good = users_check(a->users, &a->claim);
+    a->verdict = users_check(a->users, &a->claim, a->client, &a->wait);
 }
 
 static void attempt_done(struct job *job)
@@ -62,16 +67,16 @@ static void attempt_done(struct job *job)
     struct attempt *a = container_of(job, struct attempt, job);
     struct request *q = a->q;
 
-    if (!a->good) {
+    if (a->verdict == USER_WRONG) {
         log_event(LOG_WARN, "auth.wrong", "%s: wrong user or password", a->client);
-    } else if (a->counted) {
-        users_tried_well(a->users, a->client);
     }
     if (q->x != NULL && q->x->gone) {
         http_abort(q->x);
-    } else if (q->x != NULL && a->good) {
+    } else if (q->x != NULL && a->verdict == USER_GOOD) {
         snprintf(q->user, sizeof(q->user), "%s", a->claim.name);
         a->go(q);
+    } else if (q->x != NULL && a->verdict == USER_TOO_MANY) {
+        refuse_guess(q, a->wait);
     } else if (q->x != NULL) {
         sign_in_refuse(q, "the user is unknown or the password is wrong");
     }
@@ -88,7 +93,7 @@ static void attempt_begin(struct request *q, const struct user_claim *claim, boo
     unsigned wait = 0;
 
     if (!remembered && !users_may_try(q->registry->users, q->x->client, &wait)) {
-        refuse(q, ERR_TOO_MANY, "too many wrong passwords came from this address", wait);
+        refuse_guess(q, wait);
         return;
     }
     a = xnew(struct attempt);
@@ -97,7 +102,6 @@ static void attempt_begin(struct request *q, const struct user_claim *claim, boo
     a->users = q->registry->users;
     a->go = go;
     a->claim = *claim;
-    a->counted = !remembered;
     snprintf(a->client, sizeof(a->client), "%s", q->x->client);
     pool_submit(store_disk(q->registry->cache->store), q->loop, &a->job, attempt_run, attempt_done);
 }

@@ -341,21 +341,6 @@ static bool check_hash(struct users *u, const struct user_claim *claim)
     return good;
 }
 
-bool users_check(struct users *u, const struct user_claim *claim)
-{
-    bool good;
-
-    users_renew(u);
-    if (users_remembered(u, claim)) {
-        return true;
-    }
-    good = check_hash(u, claim);
-    if (good) {
-        remember(u, claim);
-    }
-    return good;
-}
-
 /* --- tries --------------------------------------------------------------------------------- */
 
 /* The place of an address; two that share one count together. */
@@ -374,16 +359,12 @@ static struct tries *tries_of(struct users *u, const char *client)
 bool users_may_try(struct users *u, const char *client, unsigned *ret_wait)
 {
     struct tries *t = tries_of(u, client);
-    uint64_t now = clock_mono_ms();
+    uint64_t now;
     bool may;
 
     pthread_mutex_lock(&u->lock);
-    if (t->n == 0 || now - t->since >= TRIES_MS) {
-        t->n = 0;
-        t->since = now;
-    }
-    may = t->n < TRIES;
-    t->n += may ? 1 : 0;
+    now = clock_mono_ms(); /* not before what another thread noted */
+    may = t->n < TRIES || now - t->since >= TRIES_MS;
     if (!may) {
         *ret_wait = (unsigned)((t->since + TRIES_MS - now) / 1000 + 1);
     }
@@ -391,11 +372,39 @@ bool users_may_try(struct users *u, const char *client, unsigned *ret_wait)
     return may;
 }
 
-void users_tried_well(struct users *u, const char *client)
+static void count_wrong(struct users *u, const char *client)
 {
     struct tries *t = tries_of(u, client);
+    uint64_t now;
 
     pthread_mutex_lock(&u->lock);
-    t->n -= t->n > 0 ? 1 : 0;
+    now = clock_mono_ms();
+    if (t->n == 0 || now - t->since >= TRIES_MS) {
+        t->n = 0;
+        t->since = now;
+    }
+    t->n++;
     pthread_mutex_unlock(&u->lock);
+}
+
+/* --- passwords ----------------------------------------------------------------------------- */
+
+/* What is wrong counts only once that is known: of good ones that come together all may go on. So
+ * it is asked again here whether a client may try, as many may have waited for a thread. */
+enum user_verdict users_check(struct users *u, const struct user_claim *claim, const char *client,
+                              unsigned *ret_wait)
+{
+    users_renew(u);
+    if (users_remembered(u, claim)) {
+        return USER_GOOD;
+    }
+    if (!users_may_try(u, client, ret_wait)) {
+        return USER_TOO_MANY;
+    }
+    if (!check_hash(u, claim)) {
+        count_wrong(u, client);
+        return USER_WRONG;
+    }
+    remember(u, claim);
+    return USER_GOOD;
 }

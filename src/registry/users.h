@@ -34,17 +34,25 @@ bool users_claim(struct slice field, struct user_claim *ret) MUST_CHECK;
 /* Whether it was found good lately. Does not block. */
 bool users_remembered(struct users *u, const struct user_claim *claim);
 
+enum user_verdict {
+    USER_WRONG,
+    USER_GOOD,
+    USER_TOO_MANY, /* not looked at: too many of that client were wrong lately */
+};
+
 /* Looks whether the file changed, and then for the password where it is not remembered; remembers
- * it where it is good. Blocks for long: pool threads. */
-bool users_check(struct users *u, const struct user_claim *claim);
+ * it where it is good, and else counts it. USER_TOO_MANY with the seconds to wait in *ret_wait.
+ * Blocks for long: pool threads. */
+enum user_verdict users_check(struct users *u, const struct user_claim *claim, const char *client,
+                              unsigned *ret_wait) MUST_CHECK;
 
 /* The user's hash, as the file said when it was last read: another for another password. False:
  * there is no such user. Does not block. */
 bool users_hash(struct users *u, const char *name, char ret[USER_HASH_MAX]) MUST_CHECK;
 
-/* Whether a client may try a password now: begins one try of so many in a minute, which
- * users_tried_well() takes back where it was good. Else *ret_wait is the seconds to wait. */
-bool users_may_try(struct users *u, const char *client, unsigned *ret_wait);
-void users_tried_well(struct users *u, const char *client);
+/* Whether a client may try a password now: so many in a minute may have been wrong, beside those
+ * that are being looked at, which are as many as pool threads. Else *ret_wait is the seconds to
+ * wait. Does not block. */
+bool users_may_try(struct users *u, const char *client, unsigned *ret_wait) MUST_CHECK;
 
 #endif

@@ -115,6 +115,12 @@ def test_many_at_once(lar):
         assert [one.result().status for one in asked] == [200] * 60
 
 
+def test_good_ones_that_come_together_are_no_guesses(lar):
+    """Though none is remembered yet: what counts is what was wrong."""
+    asked = [lar.begin("/v2/", ALICE) for _ in range(60)]
+    assert [one.done().status for one in asked] == [200] * 60
+
+
 def test_clients_that_leave(lar):
     """While their password is looked at."""
     for i in range(10):

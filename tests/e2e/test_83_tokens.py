@@ -197,13 +197,14 @@ def test_by_get_alone(lar, method):
 
 
 def test_guesses_are_limited(lar):
-    """Together with those at other paths."""
+    """Together with those at other paths. Those in the eight threads of the pool count late."""
     assert By(lar, "ci-fork").get("/v2/").status == 200
     good = By(lar, "release")
     asked = [lar.begin("/-/token" if i % 2 else "/v2/", basic("release", f"guess {i}"))
-             for i in range(25)]
+             for i in range(35)]
     replies = [one.done() for one in asked]
-    assert sorted(reply.status for reply in replies) == [401] * 20 + [429] * 5
+    statuses = [reply.status for reply in replies]
+    assert set(statuses) == {401, 429} and 20 <= statuses.count(401) < 20 + 8
     for reply in replies:
         if reply.status == 429:
             assert reply.code() == "TOOMANYREQUESTS"
