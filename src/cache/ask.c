@@ -372,15 +372,19 @@ enum fetch_state ask_fetch_poll(struct ask *a)
     return state;
 }
 
-/* Room for what is being read, its pages before and what is made of all: 1, 0 to wait, or -1. */
+/* Room for what is being read, its pages before and what is made of all: 1, 0 to wait, or -1. The
+ * longest lists would weigh more than one may have: they get that, and can be fetched. */
 static int ask_room(struct ask *a, size_t max)
 {
     uint64_t told = fetch_answer(a->fetch)->length;
     size_t page = told <= max ? (size_t)told : ROOM_FIRST;
     size_t all = (a->taken + (page > a->body.len ? page : a->body.len)) * ROOM_WEIGHT;
 
+    if (all > ROOM_BYTES / 2) {
+        all = ROOM_BYTES / 2;
+    }
     if (a->room.n == 0) {
-        return room_take(&a->room, a->op.loop, all < ROOM_BYTES / 2 ? all : (size_t)ROOM_BYTES / 2);
+        return room_take(&a->room, a->op.loop, all);
     }
     return room_grow(&a->room, all) ? 1 : -1;
 }

@@ -252,8 +252,7 @@ static const struct step *step_write(struct op *op)
     if (q->reader.err.code != ERR_NONE) {
         return op_fail_with(op, &q->reader.err);
     }
-    document_unref(q->document);
-    q->document = NULL;
+    request_let_go(q);                         /* what was made of it is in q->body */
     if (!reply_may_hold(q, 2 * q->body.len)) { /* here, and what the socket does not take yet */
         reply_too_many(&err, "too many large lists are being sent at once");
         return op_fail_with(op, &err);

@@ -53,14 +53,6 @@ static bool is_for_file(const struct request *q)
     return here;
 }
 
-static void document_let_go(struct request *q)
-{
-    document_unref(q->document);
-    q->document = NULL;
-    ask_unref(q->ask);
-    q->ask = NULL;
-}
-
 bool manifest_deliver_now(struct request *q)
 {
     unsigned char body[BODY_MAX];
@@ -72,9 +64,10 @@ bool manifest_deliver_now(struct request *q)
         return true;
     }
     if (q->document != NULL && is_for_file(q)) {
-        document_let_go(q);
+        request_let_go(q);
     }
-    if (q->document != NULL && !reply_may_hold(q, q->document->len)) {
+    if (q->document != NULL && q->x->head.method == HTTP_GET &&
+        !reply_may_hold(q, q->document->len)) {
         reply_too_many(&err, "too many large manifests are being sent at once");
         reply_error(q, &err);
         return true;

@@ -65,6 +65,15 @@ void request_unref(struct request *q)
     free(q);
 }
 
+void request_let_go(struct request *q)
+{
+    bell_leave(&q->waiter);
+    document_unref(q->document);
+    q->document = NULL;
+    ask_unref(q->ask);
+    q->ask = NULL;
+}
+
 static void on_timer(struct timer *t)
 {
     struct request *q = container_of(t, struct request, timer);

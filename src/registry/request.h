@@ -137,6 +137,8 @@ const char *request_offline_why(const struct request *q);
 
 void request_ref(struct request *q);
 void request_unref(struct request *q);
+/* Of the answer to its ask and the document in it nothing is needed any more: they hold room. */
+void request_let_go(struct request *q);
 const char *request_from_text(enum request_from from);
 
 /* Begins the op, which ends in request_op_ended(). The exchange wakes it from here on. */
