@@ -134,11 +134,9 @@ enum member_verdict request_judge(const struct request *q, struct index_read *r,
                                   const struct digest *d, struct member_record *ret) MUST_CHECK;
 /* The end of a sentence: why nothing is fetched. */
 const char *request_offline_why(const struct request *q);
-
 void request_ref(struct request *q);
 void request_unref(struct request *q);
-/* Of the answer to its ask and the document in it nothing is needed any more: they hold room. */
-void request_let_go(struct request *q);
+void request_let_go(struct request *q); /* of its ask and document, which hold room */
 const char *request_from_text(enum request_from from);
 
 /* Begins the op, which ends in request_op_ended(). The exchange wakes it from here on. */
