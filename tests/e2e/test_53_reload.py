@@ -76,6 +76,7 @@ def test_an_upload_goes_on(registry, larder):
     p = lar.begin(opened.headers["location"].removeprefix(lar.url), {"Content-Length": len(BIG)},
                   "PATCH")
     p.push(BIG[:3_000_000])
+    lar.wait_counter("upload_bytes", 1_000_000)
     renew(lar, hosted={"own/**": {}})
     p.push(BIG[3_000_000:])
     assert p.done().status == 202
