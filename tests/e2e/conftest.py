@@ -43,12 +43,22 @@ def deadline():
     signal.alarm(0)
 
 
-@pytest.fixture
-def registry():
+def upstream():
     made = Registry()
     yield made
     made.clear_rules()
     made.stop()
+
+
+@pytest.fixture
+def registry():
+    yield from upstream()
+
+
+@pytest.fixture
+def second():
+    """Another endpoint."""
+    yield from upstream()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 import os
 
 import pytest
-from registry import Registry, noise
+from registry import noise
 
 STALL = {"upstream_stall": "2s", "hedge": "60s"}
 
@@ -40,14 +40,6 @@ def disk(tmp_path):
     made = Disk(tmp_path)
     yield made
     made.go_on()
-
-
-@pytest.fixture
-def second():
-    made = Registry()
-    yield made
-    made.clear_rules()
-    made.stop()
 
 
 def start(larder, disk, barrier, **options):

@@ -2,17 +2,9 @@
 import socket
 
 import pytest
-from registry import Registry, noise
+from registry import noise
 
 TAG = "/v2/library/x/manifests/latest"
-
-
-@pytest.fixture
-def second():
-    made = Registry()
-    yield made
-    made.clear_rules()
-    made.stop()
 
 
 def both(larder, first, second, limits=None):

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from larder import StartFailed
-from push import image_body, put_blob, send_manifest, uploads, with_query
+from push import begin, image_body, put_blob, send_manifest, uploads, with_query
 from registry import MANIFEST, digest_of, noise
 
 HOSTED = "stage/app"
@@ -63,6 +63,15 @@ class Visitors(threading.Thread):
         assert not self.wrong, self.wrong[:3]
 
 
+def half_fetched(lar, registry):
+    """A download that upstream holds back, by somebody who waits for the rest."""
+    blob = "/v2/library/x/blobs/" + registry.add_blob("library/x", COLD)
+    held = registry.on("GET", "/blobs/").hold_after(2_000_000)
+    fetching = lar.begin(blob)
+    fetching.read(1_000_000)
+    return blob, held, fetching
+
+
 def put_open(lar, method, path, data, first):
     """A request with a body, of which the first bytes are sent."""
     asked = lar.begin(path, {"Content-Length": len(data)}, method)
@@ -84,13 +93,13 @@ def test_nothing_is_cut(registry, larder):
     warm = lar.begin(big, read=False, rcvbuf=65536)
     fetching = lar.begin(cold)
     fetching.read(1_000_000)
-    patched = lar.send("POST", uploads(HOSTED)).headers["location"]
+    patched = begin(lar)
     patch = put_open(lar, "PATCH", patched, PARTS[0], 1_000_000)
-    done = lar.send("POST", uploads(HOSTED)).headers["location"]
+    done = begin(lar)
     put = put_open(lar, "PUT", with_query(done, digest=digest_of(PARTS[1])), PARTS[1], MB)
     single = put_open(lar, "POST", with_query(uploads(HOSTED), digest=digest_of(PARTS[2])),
                       PARTS[2], 500_000)
-    idle = lar.send("POST", uploads(HOSTED)).headers["location"]
+    idle = begin(lar)
     assert lar.send("PATCH", idle, PARTS[3][:1_500_000]).status == 202
     lar.wait_counter("upload_bytes", 1_500_000 + 1_000_000)
 
@@ -130,11 +139,8 @@ def test_nothing_is_cut(registry, larder):
 def test_a_successor_that_fails(registry, larder):
     """It cannot bind an address: the one before goes on, and loses nothing by it."""
     lar = start(larder, registry)
-    blob = "/v2/library/x/blobs/" + registry.add_blob("library/x", COLD)
-    held = registry.on("GET", "/blobs/").hold_after(2_000_000)
-    fetching = lar.begin(blob)
-    fetching.read(1_000_000)
-    location = lar.send("POST", uploads(HOSTED)).headers["location"]
+    blob, held, fetching = half_fetched(lar, registry)
+    location = begin(lar)
     put = put_open(lar, "PUT", with_query(location, digest=digest_of(PARTS[1])), PARTS[1], MB)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -159,11 +165,8 @@ def test_a_successor_that_fails(registry, larder):
 def test_three_in_a_row(registry, larder):
     """What the first one finishes goes to the last; and the sockets as well."""
     lar = start(larder, registry)
-    blob = "/v2/library/x/blobs/" + registry.add_blob("library/x", COLD)
-    held = registry.on("GET", "/blobs/").hold_after(2_000_000)
-    fetching = lar.begin(blob)
-    fetching.read(1_000_000)
-    location = lar.send("POST", uploads(HOSTED)).headers["location"]
+    blob, held, fetching = half_fetched(lar, registry)
+    location = begin(lar)
     put = put_open(lar, "PUT", with_query(location, digest=digest_of(PARTS[1])), PARTS[1], MB)
     second = successor(larder, lar).start()
     third = successor(larder, second).start()
@@ -183,7 +186,7 @@ def test_three_in_a_row(registry, larder):
 def test_killed_on_the_way(registry, larder):
     """The one before is gone with an upload: another goes on with it where it was synced."""
     lar = start(larder, registry)
-    location = lar.send("POST", uploads(HOSTED)).headers["location"]
+    location = begin(lar)
     assert lar.send("PATCH", location, PARTS[0][:2_000_000]).status == 202
     patch = put_open(lar, "PATCH", location, PARTS[0][2_000_000:], 500_000)
     lar.wait_counter("upload_bytes", 2_500_000)
@@ -201,11 +204,8 @@ def test_killed_on_the_way(registry, larder):
 def test_the_successor_is_killed(registry, larder):
     """Transfers go on all the same; what can be kept nowhere is said."""
     lar = start(larder, registry)
-    blob = "/v2/library/x/blobs/" + registry.add_blob("library/x", COLD)
-    held = registry.on("GET", "/blobs/").hold_after(2_000_000)
-    fetching = lar.begin(blob)
-    fetching.read(1_000_000)
-    location = lar.send("POST", uploads(HOSTED)).headers["location"]
+    blob, held, fetching = half_fetched(lar, registry)
+    location = begin(lar)
     put = put_open(lar, "PUT", with_query(location, digest=digest_of(PARTS[1])), PARTS[1], MB)
     new = successor(larder, lar).start()
     lar.wait(lambda: "has taken over" in lar.events, "it is the new one's")
@@ -301,7 +301,7 @@ class Crowd:
         self.pushed.append(digest_of(data))
 
     def push_in_parts(self, data):
-        location = self.lar.send("POST", uploads(HOSTED)).headers["location"]
+        location = begin(self.lar)
         half = len(data) // 2
         reply = self.lar.send("PATCH", location, data[:half])
         assert reply.status == 202, reply

@@ -16,12 +16,13 @@ import urllib.parse
 import pytest
 from certificates import Authority
 from larder import PROGRAM
-from push import image_body, offset, put_blob, uploads, with_query
+from push import begin, image_body, offset, put_blob, uploads, with_query
 from recount import Index
 from registry import MANIFEST, digest_of
 from test_64_order import Order, check_promise
 from test_82_users import passwd
-from test_90_hand_over import COLD, HOSTED, PARTS, ended, pid_of, put_open, start, successor
+from test_90_hand_over import (COLD, HOSTED, PARTS, ended, half_fetched, pid_of, put_open, start,
+                               successor)
 
 ASK = b"POST /-/take-over HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
 UPLOAD = os.path.join("ingest", "upload-")
@@ -56,10 +57,6 @@ def goes_on(lar, times=1):
     assert "nothing can be kept" not in lar.events
 
 
-def session(lar):
-    return lar.send("POST", uploads(HOSTED)).headers["location"]
-
-
 def index_is_right(lar):
     """Stops it: the index, counted again, is right, and its sums are."""
     lar.stop()
@@ -69,11 +66,8 @@ def index_is_right(lar):
 def test_what_ends_while_it_is_uncertain(registry, larder):
     """Requests that come to their end between the two are answered once it is certain by whom."""
     lar = start(larder, registry)
-    blob = "/v2/library/x/blobs/" + registry.add_blob("library/x", COLD)
-    held = registry.on("GET", "/blobs/").hold_after(2_000_000)
-    fetching = lar.begin(blob)
-    fetching.read(1_000_000)
-    at = [session(lar) for _ in range(5)]
+    blob, held, fetching = half_fetched(lar, registry)
+    at = [begin(lar) for _ in range(5)]
     patch = put_open(lar, "PATCH", at[0], PARTS[0], 1_000_000)
     put = put_open(lar, "PUT", with_query(at[1], digest=digest_of(PARTS[1])), PARTS[1], 1_000_000)
     wrong = put_open(lar, "PUT", with_query(at[2], digest=digest_of(b"x")), PARTS[2], 1_000_000)
@@ -109,7 +103,7 @@ def test_what_ends_while_it_is_uncertain(registry, larder):
 def test_again_after_it_came_to_nothing(registry, larder):
     """The same session under way through one that fails, and one that does not."""
     lar = start(larder, registry)
-    at = session(lar)
+    at = begin(lar)
     patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
     lar.wait_counter("upload_bytes", 1_000_000)
     for n in range(1, 4):
@@ -135,7 +129,7 @@ def index_threads(lar):
 def test_who_asks_is_gone_at_once(registry, larder):
     """Before it is told anything: nothing was given, so that nothing is to be taken back."""
     lar = start(larder, registry)
-    idle, at = session(lar), session(lar)
+    idle, at = begin(lar), begin(lar)
     patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
     lar.wait_counter("upload_bytes", 1_000_000)
     for n in range(1, 4):
@@ -159,7 +153,7 @@ def test_who_asks_is_gone_at_once(registry, larder):
 def test_another_used_the_directory_meanwhile(registry, larder):
     """One that had it and failed may have changed anything: it is read again."""
     lar = start(larder, registry)
-    old, at = session(lar), session(lar)
+    old, at = begin(lar), begin(lar)
     assert lar.send("PATCH", at, PARTS[0][:1_000_000]).status == 202
     asker = Asker(lar)
     control = os.path.join(lar.data, "control.sock")
@@ -170,7 +164,7 @@ def test_another_used_the_directory_meanwhile(registry, larder):
     put_blob(other, PARTS[1], HOSTED)
     assert other.send("PATCH", at, PARTS[0][1_000_000:2_000_000]).status == 202
     assert other.delete(old).status == 204
-    new = session(other)
+    new = begin(other)
     assert other.send("PATCH", new, PARTS[2][:500_000]).status == 202
     other.stop()
     os.rename(control + ".kept", control)
@@ -294,7 +288,7 @@ def test_promises_hold_over_two(registry, larder, tmp_path, interposer):
            "ORDER_DIR": os.path.realpath(lar.folder)}
     lar.env, lar.order_log = env, log
     lar.start()
-    at, other = session(lar), session(lar)
+    at, other = begin(lar), begin(lar)
     put = put_open(lar, "PUT", with_query(at, digest=digest_of(PARTS[0])), PARTS[0], 1_000_000)
     left = put_open(lar, "PATCH", other, PARTS[1], 500_000)
     lar.wait_counter("upload_bytes", 1_500_000)
@@ -342,7 +336,7 @@ def test_only_by_the_control_socket(registry, larder):
     """A listener for operators answers commands, and takes no blobs that nobody verified."""
     lar = larder(config={"listen": ["127.0.0.1:0", {"address": "127.0.0.1:0", "role": "admin"}]},
                  upstreams={"docker.io": registry.url})
-    at = session(lar.door(0))
+    at = begin(lar.door(0))
     assert lar.door(0).send("PATCH", at, b"wrong").status == 202
     name = "upload-" + urllib.parse.urlsplit(at).path.rpartition("/")[2]
     body = (b'{"file":"%s","digest":"%s","size":5,"class":0,"repo":"docker.io/library/x","kind":2,'

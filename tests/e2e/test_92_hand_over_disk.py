@@ -1,6 +1,6 @@
 """A disk that loses bytes while another process takes over: nobody vouches for them."""
 import pytest
-from push import uploads, with_query
+from push import begin, with_query
 from registry import digest_of, noise
 from test_90_hand_over import HOSTED, PARTS, ended, put_open, start, successor
 
@@ -8,10 +8,6 @@ CHECKPOINT = 64 << 20  # bytes of an upload between two syncs
 FLIGHT_CHECKPOINT = 32 << 20  # of a download
 
 pytestmark = pytest.mark.faults
-
-
-def session(lar):
-    return lar.send("POST", uploads(HOSTED)).headers["location"]
 
 
 def is_gone(lar, location):
@@ -22,7 +18,7 @@ def is_gone(lar, location):
 def test_a_checkpoint_of_an_upload(registry, larder, parts):
     """Its last byte begins a sync, which fails; the next sync would say that all is well."""
     lar = start(larder, registry, env={"FAULT": f"ingest.fsync:{parts}"})
-    at = session(lar)
+    at = begin(lar)
     data = noise(CHECKPOINT, seed=990)
     whole = data
     if parts > 1:
@@ -39,14 +35,19 @@ def test_a_checkpoint_of_an_upload(registry, larder, parts):
     is_gone(new, at)
 
 
+def patch_and_successor(registry, larder, point):
+    """A PATCH is under way at a process whose syncs fail, and another one has taken over."""
+    lar = start(larder, registry, env={"FAULT": f"{point}:1-1000000"})
+    at = begin(lar)
+    patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
+    lar.wait_counter("upload_bytes", 1_000_000)
+    return lar, successor(larder, lar).start(), at, patch
+
+
 @pytest.mark.parametrize("point", ["ingest.fsync", "ingest.folder"])
 def test_the_end_of_a_patch(registry, larder, point):
     """What cannot be synced cannot be gone on with: the client is told so, once."""
-    lar = start(larder, registry, env={"FAULT": f"{point}:1-1000000"})
-    at = session(lar)
-    patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
-    lar.wait_counter("upload_bytes", 1_000_000)
-    new = successor(larder, lar).start()
+    lar, new, at, patch = patch_and_successor(registry, larder, point)
     patch.push(PARTS[0][1_000_000:])
     assert patch.done().status >= 500
     ended(lar)
@@ -56,11 +57,7 @@ def test_the_end_of_a_patch(registry, larder, point):
 
 @pytest.mark.parametrize("point", ["ingest.fsync", "ingest.folder"])
 def test_a_client_that_leaves(registry, larder, point):
-    lar = start(larder, registry, env={"FAULT": f"{point}:1-1000000"})
-    at = session(lar)
-    patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
-    lar.wait_counter("upload_bytes", 1_000_000)
-    new = successor(larder, lar).start()
+    lar, new, at, patch = patch_and_successor(registry, larder, point)
     patch.close()
     ended(lar)
     is_gone(new, at)
