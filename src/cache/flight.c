@@ -87,6 +87,14 @@ uint64_t flight_size(const struct flight_ticket *t)
     return atomic_load(&t->flight->size);
 }
 
+uint64_t flight_left(const struct flight_ticket *t)
+{
+    uint64_t size = atomic_load(&t->flight->size);
+    uint64_t landed = atomic_load(&t->flight->landed);
+
+    return landed == 0 || size == UINT64_MAX || landed > size ? UINT64_MAX : size - landed;
+}
+
 void flight_error(const struct flight_ticket *t, struct err *ret)
 {
     struct flight *f = t->flight;

@@ -81,6 +81,8 @@ bool flight_refused(struct cache *c, struct loop *l, const struct upstream *u,
 enum flight_state flight_poll(struct flight_ticket *t);
 /* Bytes in all; UINT64_MAX: upstream did not say, and the end is not reached. From READY on. */
 uint64_t flight_size(const struct flight_ticket *t);
+/* Bytes that are still to come; UINT64_MAX: not known, as long as none has come. */
+uint64_t flight_left(const struct flight_ticket *t);
 /* Why it failed. */
 void flight_error(const struct flight_ticket *t, struct err *ret);
 /* A failure that another join may heal: the partial file was bad, or this repository's source was

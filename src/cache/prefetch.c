@@ -12,6 +12,10 @@
 #define SERVED_MAX 256
 #define LAYERS_MAX 512
 #define REFS_MAX 8192 /* looked at for one layer: the loop waits for it */
+/* With so little to come of one layer the next is asked for, so that its first byte, which is round
+ * trips away, finds the line still busy. */
+#define NEARLY_THERE (1024u * 1024)
+#define SLOTS (2 * PREFETCH_IMAGE)
 
 struct prefetch {
     pthread_mutex_t lock;
@@ -41,7 +45,7 @@ struct prefetch_image {
         struct prefetch_image *image;
         struct flight_ticket ticket;
         bool busy;
-    } slots[PREFETCH_IMAGE];
+    } slots[SLOTS];
     unsigned busy;
     struct task task;
     struct timer retry; /* while others use all of PREFETCH_ALL */
@@ -241,24 +245,38 @@ static void slot_end(struct prefetch_slot *slot)
     atomic_fetch_sub(&slot->image->cache->prefetch->running, 1);
 }
 
+/* Ends what has landed. Returns how many have more than a little to come. */
+static unsigned slots_settle(struct prefetch_image *image)
+{
+    unsigned far = 0;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct prefetch_slot *slot = &image->slots[i];
+        enum flight_state state;
+
+        if (!slot->busy) {
+            continue;
+        }
+        state = flight_poll(&slot->ticket);
+        if (state == FLIGHT_LANDED || state == FLIGHT_FAILED) {
+            slot_end(slot);
+        } else if (flight_left(&slot->ticket) > NEARLY_THERE) {
+            far++;
+        }
+    }
+    return far;
+}
+
 /* The pump of one image: ends what has landed, begins what is next. */
 static void image_pump(struct task *t)
 {
     struct prefetch_image *image = container_of(t, struct prefetch_image, task);
+    unsigned far = slots_settle(image);
 
-    for (unsigned i = 0; i < PREFETCH_IMAGE; i++) {
-        struct prefetch_slot *slot = &image->slots[i];
-
-        if (slot->busy) {
-            enum flight_state state = flight_poll(&slot->ticket);
-
-            if (state != FLIGHT_LANDED && state != FLIGHT_FAILED) {
-                continue;
-            }
-            slot_end(slot);
-        }
-        if (image_has_more(image)) {
-            slot_begin(slot);
+    for (unsigned i = 0; i < SLOTS && far < PREFETCH_IMAGE && image_has_more(image); i++) {
+        if (!image->slots[i].busy) {
+            slot_begin(&image->slots[i]);
+            far++;
         }
     }
     if (image->busy == 0 && image->begun == image->n_layers) {
@@ -297,7 +315,7 @@ void prefetch_layer(struct cache *c, struct loop *l, const struct cache_repo *re
     upstream_hold(repo->upstream);
     image->layers = s.layers;
     image->n_layers = s.n;
-    for (unsigned i = 0; i < PREFETCH_IMAGE; i++) {
+    for (unsigned i = 0; i < SLOTS; i++) {
         image->slots[i].image = image;
     }
     task_init(&image->task, image_pump);

@@ -4,7 +4,10 @@ import pytest
 from registry import noise
 
 REPO = "library/x"
+MIB = 1 << 20
 LAYERS = [noise(400_000 + i, seed=70 + i) for i in range(9)]
+# Of these more than a little is to come, unless they are nearly there.
+LARGE = [noise(2 * MIB + i, seed=70 + i) for i in range(9)]
 
 
 def path_of(digest, repo=REPO):
@@ -34,7 +37,7 @@ def test_the_first_layer_brings_the_others(registry, lar):
 
 
 def test_six_at_a_time(registry, lar):
-    img = registry.add_image(REPO, "1", LAYERS)
+    img = registry.add_image(REPO, "1", LARGE)
     gates = {d: registry.on("GET", d).hold_after(1000) for d in img.layers}
     assert lar.get(f"/v2/{REPO}/manifests/1").body == img.body
     first = lar.begin(path_of(img.layers[0]))
@@ -46,13 +49,28 @@ def test_six_at_a_time(registry, lar):
     assert registry.wait_hits("GET", "/blobs/", 8)
     for gate in gates.values():
         gate.open()
-    assert first.done().body == LAYERS[0]
-    lar.wait_counter("flights_landed", len(LAYERS))
-    assert layer_hits(registry, img) == [1] * len(LAYERS)
+    assert first.done().body == LARGE[0]
+    lar.wait_counter("flights_landed", len(LARGE))
+    assert layer_hits(registry, img) == [1] * len(LARGE)
+
+
+def test_the_next_is_asked_for_while_one_is_about_to_land(registry, lar):
+    """Else the line would be idle until the first byte of the next."""
+    img = registry.add_image(REPO, "1", LARGE)
+    gates = [registry.on("GET", d).hold_after(2 * MIB - 1000) for d in img.layers]
+    assert lar.get(f"/v2/{REPO}/manifests/1").body == img.body
+    first = lar.begin(path_of(img.layers[0]))
+    assert registry.wait_hits("GET", "/blobs/", len(LARGE))
+    assert lar.counter("flights_landed") == 0
+    for gate in gates:
+        gate.open()
+    assert first.done().body == LARGE[0]
+    lar.wait_counter("flights_landed", len(LARGE))
+    assert layer_hits(registry, img) == [1] * len(LARGE)
 
 
 def test_the_largest_come_first(registry, lar):
-    layers = [noise(300_000 + 1000 * n, seed=n) for n in (0, 4, 8, 1, 7, 2, 6, 3, 5)]
+    layers = [noise(2 * MIB + 1000 * n, seed=n) for n in (0, 4, 8, 1, 7, 2, 6, 3, 5)]
     img = registry.add_image(REPO, "1", layers)
     gates = [registry.on("GET", d).hold_after(1000) for d in img.layers]
     assert lar.get(f"/v2/{REPO}/manifests/1").body == img.body
