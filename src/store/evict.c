@@ -38,6 +38,7 @@ struct evict {
     uint64_t random;
     struct record_key scan; /* where the next reading in order begins */
     struct store_job job;
+    atomic_uint hurried;         /* those who wait for room themselves */
     _Atomic uint64_t rest_until; /* clock_mono_ms: the last run left too much, as nothing may go */
 };
 
@@ -329,10 +330,14 @@ static uint64_t lack_room(struct evict *e, void *arg)
     return budget_lack(e->store->budget, room->size, room->backed);
 }
 
+/* In the background, behind everybody else. Who is in a hurry does it himself, and is not kept
+ * waiting for the lock by a thread that hardly runs. */
 static uint64_t lack_low(struct evict *e, void *arg)
 {
-    (void)arg;
-    return budget_excess(e->store->budget, LOW_PERCENT);
+    bool *interrupted = arg;
+
+    *interrupted = atomic_load(&e->hurried) > 0;
+    return *interrupted ? 0 : budget_excess(e->store->budget, LOW_PERCENT);
 }
 
 bool evict_make_room(struct store *s, uint64_t size, uint64_t backed)
@@ -344,9 +349,11 @@ bool evict_make_room(struct store *s, uint64_t size, uint64_t backed)
     if (e->never) {
         return false;
     }
+    atomic_fetch_add(&e->hurried, 1);
     pthread_mutex_lock(&e->lock);
     made = free_all(e, lack_room, &room);
     pthread_mutex_unlock(&e->lock);
+    atomic_fetch_sub(&e->hurried, 1);
     return made;
 }
 
@@ -354,10 +361,14 @@ static void evict_run(struct store *s)
 {
     struct evict *e = s->evict;
     uint64_t before = store_bytes(s);
+    bool interrupted = false;
 
     pthread_mutex_lock(&e->lock);
-    ignore_result(free_all(e, lack_low, NULL));
+    ignore_result(free_all(e, lack_low, &interrupted));
     pthread_mutex_unlock(&e->lock);
+    if (interrupted) {
+        return; /* the next change that is written begins it again */
+    }
     if (budget_excess(s->budget, HIGH_PERCENT) > 0) {
         atomic_store(&e->rest_until, clock_mono_ms() + LOOK_MS); /* its end wakes the writer */
     }
@@ -370,7 +381,8 @@ uint64_t evict_tick(struct evict *e, uint64_t now)
     if (e->never) {
         return UINT64_MAX;
     }
-    if (now >= atomic_load(&e->rest_until) && budget_excess(e->store->budget, HIGH_PERCENT) > 0) {
+    if (atomic_load(&e->hurried) == 0 && now >= atomic_load(&e->rest_until) &&
+        budget_excess(e->store->budget, HIGH_PERCENT) > 0) {
         ignore_result(store_job_start(e->store, &e->job));
     }
     return now + LOOK_MS;
@@ -385,6 +397,7 @@ struct evict *evict_new(struct store *s, bool never)
     e->random = boot_random() | 1;
     e->job.store = s;
     e->job.run = evict_run;
+    e->job.idle = true;
     pthread_mutex_init(&e->lock, NULL);
     return e;
 }

@@ -25,11 +25,12 @@ struct retain;
 struct evict;
 struct successor;
 
-/* Work in the background on the disk pool, one run at a time. Owner: whoever embeds it. */
+/* Work in the background, one run at a time. Owner: whoever embeds it. */
 struct store_job {
     struct job job;
     struct store *store;
     void (*run)(struct store *);
+    bool idle; /* in the idle pool; else in the disk pool */
     atomic_bool busy; /* from the start to the end of run() */
 };
 
@@ -101,7 +102,7 @@ bool store_job_enter(struct store *s) MUST_CHECK;
 void store_job_leave(struct store *s);
 /* The same for what must be done although the store closes, and the pool is sure to be there. */
 void store_job_enter_late(struct store *s);
-/* Runs job->run(s) on the disk pool unless it runs already; false: it does, or the store closes. */
+/* Runs job->run(s) on its pool unless it runs already; false: it does, or the store closes. */
 bool store_job_start(struct store *s, struct store_job *job);
 
 /* Nothing more begins in the background, and nothing that had begun is under way. */

@@ -81,7 +81,7 @@ bool store_job_start(struct store *s, struct store_job *job)
         store_job_leave(s);
         return false;
     }
-    pool_submit(s->disk, NULL, &job->job, job_run, job_done);
+    pool_submit(job->idle ? s->idle : s->disk, NULL, &job->job, job_run, job_done);
     return true;
 }
 
