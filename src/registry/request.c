@@ -5,9 +5,9 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "registry/access.h"
+#include "registry/issue.h"
 #include "registry/record.h"
 #include "registry/sign_in.h"
-#include "registry/issue.h"
 #include "store/handover.h"
 #include "store/pulls.h"
 
