@@ -37,6 +37,13 @@ static void print_upstreams(const struct config *c)
     }
 }
 
+static void print_lock(const struct config *c)
+{
+    if (c->lock != NULL) {
+        printf("%-10s%s: %zu images\n", "locked to", c->lock_path, c->lock->n);
+    }
+}
+
 static void print_retention(const struct config_hosted *h)
 {
     if (h->keep_tags > 0) {
@@ -94,7 +101,7 @@ int check_run(const struct flags *flags)
         }
         f.config = flags->args[0];
     }
-    c = config_read(&f, &err);
+    c = config_read_whole(&f, &err);
     if (c == NULL) {
         fprintf(stderr, "larder: %s\n", err.text);
         return 2;
@@ -102,6 +109,7 @@ int check_run(const struct flags *flags)
     printf("%s: ok\n", f.config != NULL ? f.config : "defaults");
     print_listeners(c);
     print_upstreams(c);
+    print_lock(c);
     print_hosted(c);
     print_data(c);
     config_free(c);

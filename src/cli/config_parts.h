@@ -7,6 +7,7 @@
  *   config_upstreams.c  the section upstreams, and --upstream
  *   config_values.c     grammar of addresses, names, URLs and sizes
  *   config_check.c      what can only be said of the whole
+ *   config_files.c      whether the files that it names can be used
  *   config_json.c       the tree
  *
  * Each function gives 0, or -1 with the error in the node's err.

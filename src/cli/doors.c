@@ -28,11 +28,12 @@ static int make_keys(const struct config_listener *l, unsigned i, struct http_li
                      struct err *err)
 {
     struct err why = {0};
+    enum tls_file bad;
 
     if (l->certificate == NULL) {
         return 0;
     }
-    door->tls = tls_keys_new(l->certificate, l->key, l->client_ca, &why);
+    door->tls = tls_keys_new(l->certificate, l->key, l->client_ca, &bad, &why);
     return door->tls != NULL ? 0 : err_set(err, why.code, "listen[%u].tls: %s", i, why.text);
 }
 

@@ -41,7 +41,7 @@ static const struct flag {
     {"workers", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(workers), 0},
     {"log-level", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(log_level), 0},
     {"log-format", 0, KIND_TEXT, ON(SERVE), CONFIG_AT(log_format), 0},
-    {"lock", 0, KIND_TEXT, ON(SERVE) | ON(WARM) | ON(EXPORT), CONFIG_AT(lock), 0},
+    {"lock", 0, KIND_TEXT, ON(SERVE) | ON(CHECK) | ON(WARM) | ON(EXPORT), CONFIG_AT(lock), 0},
     {"offline", 0, KIND_YES, ON(SERVE), CONFIG_AT(offline), 0},
     {"take-over", 0, KIND_YES, ON(SERVE), offsetof(struct flags, take_over), 0},
     {"json", 0, KIND_YES, ON_STORE | ON(STATS), offsetof(struct flags, json), 0},

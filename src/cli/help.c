@@ -34,12 +34,14 @@ static const char *const HELP[COMMAND_COUNT] = {
         "  -h, --help               this text\n",
     [COMMAND_CHECK] = "usage: larder check [FLAG]... [FILE]\n"
                       "\n"
-                      "Checks a configuration file and says what it means; without FILE that of "
-                      "--config, without\n"
-                      "that the defaults. Exit status 2 where it is wrong.\n"
+                      "Checks a configuration file, and the files that it names, and says what it "
+                      "means; without\n"
+                      "FILE that of --config, without that the defaults. Exit status 2 where "
+                      "something is wrong.\n"
                       "\n"
                       "  --config FILE            the same as FILE\n"
                       "  --data DIR               where everything is kept\n"
+                      "  --lock FILE              a lock file, too, as `larder serve` takes it\n"
                       "  -h, --help               this text\n",
     [COMMAND_STAGES] =
         "usage: larder stages [FLAG]... [REPOSITORY]\n"

@@ -155,7 +155,7 @@ void tls_ticket_fini(struct tls_ticket *t)
 
 /* --- keys ---------------------------------------------------------------------------------- */
 
-#define KEY_FILES 3 /* certificate, key, client_ca */
+#define KEY_FILES 3 /* enum tls_file */
 
 /* Which file stands under a name; all 0 where there is none. */
 struct tls_stamp {
@@ -259,24 +259,31 @@ static int load_client_ca(SSL_CTX *ctx, const char *path, struct err *err)
     return 0;
 }
 
-static int load_files(const struct tls_keys *k, SSL_CTX *ctx, struct err *err)
+/* *ret_bad is the file that was read last. */
+static int load_files(const struct tls_keys *k, SSL_CTX *ctx, enum tls_file *ret_bad,
+                      struct err *err)
 {
-    if (readable(k->files[0], err) < 0 || readable(k->files[1], err) < 0) {
+    *ret_bad = TLS_CERTIFICATE;
+    if (readable(k->files[TLS_CERTIFICATE], err) < 0) {
         return -1;
     }
-    if (SSL_CTX_use_certificate_chain_file(ctx, k->files[0]) != 1) {
+    if (SSL_CTX_use_certificate_chain_file(ctx, k->files[TLS_CERTIFICATE]) != 1) {
         ERR_clear_error();
-        return err_set(err, ERR_CONFIG, "%s: holds no certificate in PEM", k->files[0]);
+        return err_set(err, ERR_CONFIG, "%s: holds no certificate in PEM",
+                       k->files[TLS_CERTIFICATE]);
     }
-    if (load_key(ctx, k->files[0], k->files[1], err) < 0) {
+    *ret_bad = TLS_KEY;
+    if (readable(k->files[TLS_KEY], err) < 0 ||
+        load_key(ctx, k->files[TLS_CERTIFICATE], k->files[TLS_KEY], err) < 0) {
         return -1;
     }
-    return k->files[2] == NULL ? 0 : load_client_ca(ctx, k->files[2], err);
+    *ret_bad = TLS_CLIENT_CA;
+    return k->files[TLS_CLIENT_CA] == NULL ? 0 : load_client_ca(ctx, k->files[TLS_CLIENT_CA], err);
 }
 
 /* Tickets are sealed with a key of this context alone: whoever it was that a client showed to be
  * then, it shows anew once the files have changed. */
-static SSL_CTX *server_ctx(const struct tls_keys *k, struct err *err)
+static SSL_CTX *server_ctx(const struct tls_keys *k, enum tls_file *ret_bad, struct err *err)
 {
     static const unsigned char id[] = "larder";
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -287,7 +294,7 @@ static SSL_CTX *server_ctx(const struct tls_keys *k, struct err *err)
     ignore_result(SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1) != 1);
     SSL_CTX_set_default_passwd_cb(ctx, on_password);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-    if (load_files(k, ctx, err) < 0) {
+    if (load_files(k, ctx, ret_bad, err) < 0) {
         SSL_CTX_free(ctx);
         return NULL;
     }
@@ -296,16 +303,16 @@ static SSL_CTX *server_ctx(const struct tls_keys *k, struct err *err)
 }
 
 struct tls_keys *tls_keys_new(const char *certificate, const char *key, const char *client_ca,
-                              struct err *err)
+                              enum tls_file *ret_bad, struct err *err)
 {
     struct tls_keys *k = xnew(struct tls_keys);
 
     pthread_mutex_init(&k->lock, NULL);
-    k->files[0] = xstrdup(certificate);
-    k->files[1] = xstrdup(key);
-    k->files[2] = client_ca == NULL ? NULL : xstrdup(client_ca);
+    k->files[TLS_CERTIFICATE] = xstrdup(certificate);
+    k->files[TLS_KEY] = xstrdup(key);
+    k->files[TLS_CLIENT_CA] = client_ca == NULL ? NULL : xstrdup(client_ca);
     stamp_files(k, k->seen);
-    k->ctx = server_ctx(k, err);
+    k->ctx = server_ctx(k, ret_bad, err);
     if (k->ctx == NULL) {
         tls_keys_free(k);
         return NULL;
@@ -329,6 +336,7 @@ void tls_keys_free(struct tls_keys *k)
 int tls_keys_renew(struct tls_keys *k, bool force, struct err *err)
 {
     struct tls_stamp now[KEY_FILES];
+    enum tls_file bad;
     bool same = true;
     SSL_CTX *ctx;
     SSL_CTX *before;
@@ -341,7 +349,7 @@ int tls_keys_renew(struct tls_keys *k, bool force, struct err *err)
         return 0;
     }
     memcpy(k->seen, now, sizeof(now));
-    ctx = server_ctx(k, err);
+    ctx = server_ctx(k, &bad, err);
     if (ctx == NULL) {
         return -1;
     }

@@ -40,11 +40,13 @@ void tls_ticket_fini(struct tls_ticket *t);
  */
 struct tls_keys;
 
+enum tls_file { TLS_CERTIFICATE, TLS_KEY, TLS_CLIENT_CA };
+
 /* Files in PEM: the certificate first, then those that lead to its CA; its key, without a password;
  * the CAs of clients, or NULL where they need no certificate. Paths are copied. NULL with
- * ERR_CONFIG that names the file. SIGPIPE is ignored from here on. */
+ * ERR_CONFIG that names the file, which *ret_bad says too. SIGPIPE is ignored from here on. */
 struct tls_keys *tls_keys_new(const char *certificate, const char *key, const char *client_ca,
-                              struct err *err) MUST_CHECK;
+                              enum tls_file *ret_bad, struct err *err) MUST_CHECK;
 void tls_keys_free(struct tls_keys *k);
 
 /* Reads the files again where one of them is not the one that was read last, or where `force`.

@@ -141,11 +141,12 @@ static int list_parse(const char *path, struct slice text, struct user_list *ret
 static int list_read(const char *path, struct user_list *ret, struct err *err)
 {
     _cleanup_free_ char *text = NULL;
+    struct err why = {0};
     size_t len;
 
     *ret = (struct user_list){0};
-    if (file_read(path, FILE_MAX_BYTES, &text, &len, err) < 0) {
-        return -1;
+    if (file_read(path, FILE_MAX_BYTES, &text, &len, &why) < 0) {
+        return err_set(err, ERR_CONFIG, "%.180s; `larder passwd` writes such a file", why.text);
     }
     return list_parse(path, slice_of(text, len), ret, err);
 }

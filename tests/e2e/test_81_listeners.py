@@ -290,8 +290,8 @@ def test_bad_files(authority, registry, larder, tmp_path, which, reason):
     lar = start(larder, registry, (cert, key), client_ca=ca, start=False)
     run = subprocess.run(lar.command(), capture_output=True, text=True, timeout=20, check=False,
                          stdin=subprocess.DEVNULL)
-    assert run.returncode == 1
-    assert run.stderr.startswith("larder: listen[0].tls: ") and reason in run.stderr
+    assert run.returncode == 2
+    assert "larder.json: listen[0].tls." in run.stderr and reason in run.stderr
     assert run.stderr.count("\n") == 1
 
 

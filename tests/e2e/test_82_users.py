@@ -164,8 +164,8 @@ def test_bad_file(larder, tmp_path, text, reason):
     lar = larder(config={"listen": [{"address": "127.0.0.1:0", "role": "registry"}],
                          "auth": {"htpasswd": str(path)}}, start=False)
     run = subprocess.run(lar.command(), capture_output=True, text=True, timeout=20, check=False)
-    assert run.returncode == 1 and run.stderr.count("\n") == 1
-    assert run.stderr.startswith("larder: auth.htpasswd: ") and reason in run.stderr
+    assert run.returncode == 2 and run.stderr.count("\n") == 1
+    assert "larder.json: auth.htpasswd: " in run.stderr and reason in run.stderr
 
 
 def test_without_a_listener_that_asks(larder, users):
