@@ -20,7 +20,8 @@ PARAMETERS, PROJECT_INCLUDES, NESTING = 6, 12, 3
 
 LIBRARIES = {  # which files may include what, as patterns over paths
     r"lmdb\.h": r"src/store/db\.c",
-    r"openssl/.*": r"(src/(base/sha|base/ed25519|net/tls|net/stream)|tests/bench/load)\.c",
+    r"openssl/.*": (r"(src/(base/sha|base/ed25519|net/tls|net/tls_words|net/stream)"
+                    r"|tests/bench/load)\.c"),
     r"event2/(event|event_struct|thread|util)\.h": r"src/loop/.*",
     r"event2/.*": r"none",
     r"jansson\.h": (r"src/(oci/.*|cli/(config[a-z_]*|stages|ls|rm|gc|stats|pin|command)\.[ch]"
