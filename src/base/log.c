@@ -70,8 +70,9 @@ bool log_level_parse(struct slice s, enum log_level *ret)
     return false;
 }
 
-/* Whether this event may be logged now; *ret_dropped: how many were not, since the last one. */
-static bool log_admit(const char *event, unsigned *ret_dropped)
+/* Whether this event may be logged now, of which there are `most` a second; *ret_dropped: how many
+ * were not, since the last one. */
+static bool log_admit(const char *event, unsigned most, unsigned *ret_dropped)
 {
     uint64_t second = clock_mono_ms() / 1000;
     bool admit = true;
@@ -91,7 +92,7 @@ static bool log_admit(const char *event, unsigned *ret_dropped)
             *ret_dropped = rates.rows[i].dropped;
             rates.rows[i].dropped = 0;
         }
-        admit = rates.rows[i].logged < EVENTS_A_SECOND;
+        admit = rates.rows[i].logged < most;
         rates.rows[i].logged += admit;
         rates.rows[i].dropped += !admit;
         break;
@@ -141,23 +142,39 @@ static void log_put(enum log_level level, const char *event, const char *text)
     buf_free(&line);
 }
 
-void log_event(enum log_level level, const char *event, const char *fmt, ...)
+static void log_some(enum log_level level, const char *event, unsigned most, const char *fmt,
+                     va_list args)
 {
     char text[1024];
     unsigned dropped;
-    va_list args;
 
-    if (!log_wants(level) || !log_admit(event, &dropped)) {
+    if (!log_wants(level) || !log_admit(event, most, &dropped)) {
         return;
     }
-    va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
     log_put(level, event, text);
     if (dropped > 0) {
         snprintf(text, sizeof(text), "%u more events of this name were not logged", dropped);
         log_put(level, event, text);
     }
+}
+
+void log_event(enum log_level level, const char *event, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    log_some(level, event, EVENTS_A_SECOND, fmt, args);
+    va_end(args);
+}
+
+void log_rarely(enum log_level level, const char *event, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    log_some(level, event, 1, fmt, args);
+    va_end(args);
 }
 
 void log_access(const char *line, size_t n)

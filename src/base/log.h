@@ -22,6 +22,8 @@ bool log_level_parse(struct slice s, enum log_level *ret);
 /* One event: a stable dotted name to search for, and a text that names the thing, the cause and
  * where there is one the remedy. More than 50 of one name within a second are counted instead. */
 void log_event(enum log_level level, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The same for what any stranger can bring about: one of a name within a second. */
+void log_rarely(enum log_level level, const char *event, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* One line of the access log, without its newline. */
 void log_access(const char *line, size_t n);

@@ -302,10 +302,23 @@ static void conn_refuse(struct http_conn *c, int status, const char *why)
     reply_refusal(c, status, why);
 }
 
+/* Who says nothing at all may only look whether somebody listens, again and again. */
+static void tls_refuse(struct http_conn *c, const char *why)
+{
+    count(tls_refused);
+    log_rarely(tls_is_silent(&c->stream) ? LOG_DEBUG : LOG_INFO, "client.tls", "%s at %s: %s",
+               c->client, c->listener->text, why);
+    conn_die(c);
+}
+
 static void on_timer(struct timer *t)
 {
     struct http_conn *c = container_of(t, struct http_conn, timer);
 
+    if (c->state == CONN_TLS) {
+        tls_refuse(c, "TLS handshake: it did not end in time (limits.tls)");
+        return;
+    }
     if (c->state == CONN_PROVE) {
         c->state = CONN_FLUSH;
         loop_defer(c->home->loop, &c->task);
@@ -365,16 +378,24 @@ static bool pump_tls(struct http_conn *c)
         return false;
     }
     if (n == STREAM_FAILED) {
-        count(tls_refused);
-        log_event(LOG_DEBUG, "client.tls", "%s at %s: %s", c->client, c->listener->text,
-                  c->stream.err.text);
-        conn_die(c);
+        tls_refuse(c, c->stream.err.text);
         return false;
     }
     count(tls_accepted);
     c->certificate = tls_peer_name(&c->stream);
     expect_first(c);
     return true;
+}
+
+/* The first byte of a handshake (RFC 8446 5.1) begins no request. */
+static void note_tls(const struct http_conn *c, struct slice in)
+{
+    if (c->stream.tls == NULL && in.p[0] == 0x16) {
+        log_rarely(LOG_INFO, "client.tls",
+                   "%s at %s: the client speaks TLS, and this listener has "
+                   "no \"tls\"",
+                   c->client, c->listener->text);
+    }
 }
 
 /* Reads what is there of a head. False: it is not whole. */
@@ -393,6 +414,7 @@ static bool head_parse(struct http_conn *c)
     case HTTP_PARSED_BAD:
         count(requests_bad);
         spares_give(&c->home->exchanges, x);
+        note_tls(c, in);
         conn_refuse(c, err_status(err.code), err.text);
         return true;
     default:

@@ -444,6 +444,11 @@ void tls_session_accept(struct stream *s, struct tls_keys *keys)
     s->tls = t;
 }
 
+bool tls_is_silent(const struct stream *s)
+{
+    return BIO_number_read(SSL_get_rbio(s->tls->ssl)) == 0;
+}
+
 char *tls_peer_name(const struct stream *s)
 {
     X509 *cert = SSL_get1_peer_certificate(s->tls->ssl);
@@ -482,19 +487,24 @@ void tls_session_free(struct tls_session *t)
 /* Puts the reason into s->err. */
 static ssize_t tls_fail(struct stream *s, const char *what, int ssl_error, int system_error)
 {
+    struct tls_session *t = s->tls;
     unsigned long code = ERR_peek_error();
     const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
     bool cut = ssl_error == SSL_ERROR_SYSCALL && system_error == 0;
 
-    s->tls->broken = true;
+    t->broken = true;
     if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
         ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
         cut = true;
     }
-    if (s->tls->words[0] != '\0') {
-        reason = s->tls->words;
+    if (SSL_is_server(t->ssl) && code != 0 && !cut) {
+        tls_words_of_client(t->ssl, code, t->words, sizeof(t->words));
+    }
+    if (t->words[0] != '\0') {
+        reason = t->words;
     } else if (cut) {
-        reason = "the connection ended without close_notify";
+        reason = SSL_is_init_finished(t->ssl) ? "the connection ended without close_notify"
+                                              : "the connection ended";
     } else if (ssl_error == SSL_ERROR_SYSCALL) {
         reason = strerror(system_error);
     } else if (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER) {

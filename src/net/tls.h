@@ -64,6 +64,8 @@ void tls_session_start(struct stream *s, const struct tls_trust *trust, const ch
 /* Goes on with the handshake: 0 once it is done; STREAM_AGAIN; STREAM_FAILED, where s->err
  * (ERR_UPSTREAM_TLS) says in words what is wrong with the certificate or the peer. */
 ssize_t tls_handshake(struct stream *s) MUST_CHECK;
+/* Whether the peer has not sent a byte of it. */
+bool tls_is_silent(const struct stream *s);
 
 /* The common name in the peer's certificate, once the handshake is done; the caller frees it. NULL:
  * it has shown none, or none that is a name. */

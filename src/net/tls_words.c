@@ -117,3 +117,51 @@ void tls_words_of_server(const X509 *cert, int error, const char *host, char *ou
         snprintf(out, size, "its certificate: %s", X509_verify_cert_error_string(error));
     }
 }
+
+/* What an alert of the client's says, which OpenSSL gives as a reason of its own. */
+static void alert_words(int alert, char *out, size_t size)
+{
+    const char *name = SSL_alert_desc_string_long(alert);
+
+    switch (alert) {
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+        snprintf(out, size, "the client refuses our certificate (%s)", name);
+        break;
+    default:
+        snprintf(out, size, "the client broke off (%s)", name);
+    }
+}
+
+void tls_words_of_client(const SSL *ssl, unsigned long code, char *out, size_t size)
+{
+    int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+    const char *theirs = ERR_reason_error_string(code);
+
+    switch (reason) {
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+        snprintf(out, size, "the client speaks plain HTTP");
+        break;
+    case SSL_R_WRONG_VERSION_NUMBER:
+        snprintf(out, size, "the client does not speak TLS");
+        break;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        snprintf(out, size, "the client has no certificate (client_ca)");
+        break;
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+        snprintf(out, size, "the client's certificate is refused (client_ca): %s",
+                 X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
+        break;
+    default:
+        if (reason > SSL_AD_REASON_OFFSET) {
+            alert_words(reason - SSL_AD_REASON_OFFSET, out, size);
+        } else {
+            snprintf(out, size, "%s", theirs != NULL ? theirs : "unknown reason");
+        }
+    }
+}

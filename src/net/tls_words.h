@@ -7,9 +7,13 @@
 #include <stddef.h>
 
 struct x509_st; /* OpenSSL's X509 */
+struct ssl_st;  /* and its SSL */
 
 /* What is wrong with the certificate of a server that should be `host`, by an X509_V_ERR_… . */
 void tls_words_of_server(const struct x509_st *cert, int error, const char *host, char *out,
                          size_t size);
+
+/* Why a client's handshake failed: `code` is what OpenSSL's queue of errors has first, not 0. */
+void tls_words_of_client(const struct ssl_st *ssl, unsigned long code, char *out, size_t size);
 
 #endif

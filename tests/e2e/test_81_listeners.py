@@ -27,7 +27,8 @@ def start(larder, registry, files, client_ca=None, **more):
         tls["client_ca"] = client_ca
     limits = {"tls_files": "20ms", **more.pop("limits", {})}
     listen = [{"address": "127.0.0.1:0", "tls": tls}]
-    return larder(config={"listen": listen, "log": {"level": "debug"}}, limits=limits,
+    log = {"level": more.pop("log", "debug")}
+    return larder(config={"listen": listen, "log": log}, limits=limits,
                   upstreams={"docker.io": registry.url}, **more)
 
 
@@ -208,6 +209,59 @@ def test_client_certificates(authority, registry, larder, tmp_path, version):
     context = authority.client(authority.files(subject="alice"))
     context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
     assert ask(connection(lar, context), "/v2/").status == 200
+
+
+# --- what the log says of clients that get no further ---------------------------------------------
+
+def spoken(data):
+    return lambda lar, authority, folder: lar.raw(data)
+
+
+def distrustful(lar, authority, folder):
+    refused(lar, Authority(folder, "other").client())
+
+
+def nameless(lar, authority, folder):
+    refused(lar, authority.client())
+
+
+def stranger(lar, authority, folder):
+    refused(lar, authority.client(Authority(folder, "other").files(subject="alice")))
+
+
+@pytest.mark.parametrize("client, says", [
+    (spoken(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"), "the client speaks plain HTTP"),
+    (spoken(b"\0" * 200), "the client does not speak TLS"),
+    (spoken(b"\x16\x03\x01\x02\x00\x01\x00"), "it did not end in time (limits.tls)"),
+    (distrustful, "the client refuses our certificate (unknown CA)"),
+    (nameless, "the client has no certificate (client_ca)"),
+    (stranger, "the client's certificate is refused (client_ca): "),
+])
+def test_failed_handshake_is_told(authority, registry, larder, tmp_path, client, says):
+    lar = start(larder, registry, authority.files(), authority.ca_file, log="info",
+                limits={"tls": "1s"})
+    client(lar, authority, tmp_path)
+    told = f" info client.tls 127.0.0.1 at {lar.host}: TLS handshake: {says}"
+    lar.wait(lambda: told in lar.events, told)
+    assert lar.counter("tls_refused") == 1
+
+
+def test_who_only_looks_whether_somebody_listens_is_not_told(authority, registry, larder):
+    lar = start(larder, registry, authority.files(), log="info")
+    with socket.create_connection(("127.0.0.1", lar.port)):
+        lar.wait_counter("connections_accepted", 2)  # and the one that asks
+    lar.wait_counter("tls_refused", 1)
+    lar.stop()
+    assert "client.tls" not in lar.events
+
+
+def test_tls_where_there_is_none(authority, registry, larder):
+    lar = larder(upstreams={"docker.io": registry.url})
+    with pytest.raises(ssl.SSLError):
+        connection(lar, authority.client())
+    told = f"info client.tls 127.0.0.1 at {lar.host}: the client speaks TLS, and this listener has"
+    lar.wait(lambda: told in lar.events, told)
+    assert lar.counter("requests_bad") == 1
 
 
 # --- files that change ---------------------------------------------------------------------------
