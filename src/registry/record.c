@@ -5,11 +5,12 @@
 #include "base/counter.h"
 #include "base/histogram.h"
 #include "base/log.h"
+#include "oci/query.h"
 #include "registry/access.h"
 
 #include <stdio.h>
 
-#define LINE_MAX_BYTES 4096
+#define LINE_MAX_BYTES 8192
 #define FLUSH_MS 100
 
 static void record_count(enum request_from from)
@@ -71,6 +72,7 @@ struct line {
     const char *reference;
     const char *from;
     struct slice agent;
+    struct buf ns;    /* where `repo` does not tell which registry is meant: what ?ns= does */
     const char *user; /* "": nobody signed in */
     uint64_t first_us;
     uint64_t total_us;
@@ -91,6 +93,9 @@ static void line_fill(struct line *l, const struct request *q, const struct http
                                          : "-";
     l->reference = q == NULL || q->route.reference[0] == '\0' ? "-" : q->route.reference;
     l->from = q == NULL ? "none" : request_from_text(q->from);
+    if (strcmp(l->repo, "-") == 0) {
+        ignore_result(!query_get(x->head.query, "ns", &l->ns));
+    }
     l->user = q == NULL ? "" : access_owner(q);
     l->agent = http_field(&x->head, "User-Agent");
     l->first_us = x->first_us > x->started_us ? x->first_us - x->started_us : 0;
@@ -125,6 +130,10 @@ static void line_text(struct buf *b, const struct line *l, const struct http_exc
     text_append(b, slice_sub(x->head.path, 0, 512));
     buf_str(b, " agent=");
     text_append(b, l->agent.p == NULL ? slice_str("-") : slice_sub(l->agent, 0, 200));
+    if (l->ns.len > 0) {
+        buf_str(b, " ns=");
+        text_append(b, buf_view(&l->ns));
+    }
     if (l->user[0] != '\0') {
         buf_str(b, " user=");
         text_append(b, slice_str(l->user));
@@ -145,6 +154,10 @@ static void line_json(struct buf *b, const struct line *l, const struct http_exc
     buf_json(b, slice_sub(x->head.path, 0, 512));
     buf_str(b, ",\"agent\":");
     buf_json(b, l->agent.p == NULL ? SLICE_NULL : slice_sub(l->agent, 0, 200));
+    if (l->ns.len > 0) {
+        buf_str(b, ",\"ns\":");
+        buf_json(b, buf_view(&l->ns));
+    }
     if (l->user[0] != '\0') {
         buf_str(b, ",\"user\":");
         buf_json(b, slice_str(l->user));
@@ -171,7 +184,8 @@ void record_write(const struct request *q, const struct http_exchange *x)
 {
     static _Thread_local char storage[LINE_MAX_BYTES];
     struct buf b = {.p = storage, .cap = sizeof(storage), .max = sizeof(storage) - 1};
-    struct line l;
+    char ns[ROUTE_NS_MAX];
+    struct line l = {.ns = {.p = ns, .cap = sizeof(ns), .max = sizeof(ns) - 1}};
 
     record_count(q == NULL ? FROM_NONE : q->from);
     line_fill(&l, q, x);

@@ -2,14 +2,17 @@
 import json
 import re
 
+import pytest
 from registry import noise
+from test_82_users import passwd
 
 LINE = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) client=(?P<client>\S+) "
     r"method=(?P<method>\S+) status=(?P<status>\d+) from=(?P<source>\S+) "
     r"bytes=(?P<bytes>\d+) repo=(?P<repo>\S+) "
     r"ref=(?P<ref>\S+) digest=(?P<digest>\S+) first_ms=(?P<first>[\d.]+) "
-    r"total_ms=(?P<total>[\d.]+) path=(?P<path>\S+) agent=(?P<agent>\S+)$")
+    r"total_ms=(?P<total>[\d.]+) path=(?P<path>\S+) agent=(?P<agent>\S+)"
+    r"( ns=(?P<ns>\S+))?( user=(?P<user>\S+))?$")
 
 
 def test_text(registry, larder):
@@ -55,6 +58,41 @@ def test_no_line_can_be_forged(registry, larder):
     lar.get("/v2/")
     lar.stop()
     assert all(LINE.match(line) for line in lar.access), lar.access
+
+
+ASKED = [  # path, which registry the log has beside a repository that is not known
+    ("/v2/x/manifests/1?ns=nowhere.example", "nowhere.example"),
+    ("/v2/x/manifests/1?ns=a%20b%0a%22%5cc", 'a b\n"\\c'),
+    ("/v2/x/manifests/1?ns=" + "n" * 300, "n" * 263),
+    ("/v2/x/nonsense?n=1&ns=docker.io", "docker.io"),
+    ("/v2/x/manifests/1?ns=docker.io", None),  # repo has it
+    ("/v2/?ns=", None),
+]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_which_registry_was_meant(registry, larder, form):
+    lar = larder(upstreams={"docker.io": registry.url}, args=["--log-format", form])
+    for n, (path, _) in enumerate(ASKED, 1):
+        lar.get(path)
+        lar.lines(n)
+    if form == "json":
+        assert [json.loads(line).get("ns") for line in lar.access] == [ns for _, ns in ASKED]
+        return
+    lines = [LINE.match(line) for line in lar.access]
+    assert all(lines), lar.access
+    assert [line["ns"] for line in lines] == [
+        ns and ns.replace(" ", "_").translate(dict.fromkeys(b'\n"\\', "?")) for _, ns in ASKED]
+    assert lines[4]["repo"] == "docker.io/library/x"
+
+
+def test_which_registry_was_meant_by_one_who_did_not_sign_in(larder, tmp_path):
+    assert passwd(tmp_path / "users", "ann", "of ann").returncode == 0
+    lar = larder(config={"listen": [{"address": "127.0.0.1:0", "role": "registry"}],
+                         "auth": {"htpasswd": str(tmp_path / "users")}})
+    assert lar.get("/v2/owner/app/manifests/1?ns=ghcr.io").status == 401
+    line = LINE.match(lar.lines(1)[0])
+    assert (line["status"], line["repo"], line["ns"]) == ("401", "-", "ghcr.io")
 
 
 def test_age_and_source_in_the_header(registry, larder):
