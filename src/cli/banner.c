@@ -1,6 +1,7 @@
 /* cli/banner.c - the first lines that an operator sees. */
 #include "cli/banner.h"
 
+#include "net/listen.h"
 #include "registry/access.h"
 
 #include <inttypes.h>
@@ -66,6 +67,65 @@ static void print_hosted(const struct config *c)
     fprintf(stderr, "\n");
 }
 
+/* --- how to point Docker here ---------------------------------------------------------------- */
+
+/* Whether Docker can reach it, and whether it is asked for a user there. */
+static bool takes_images(const struct http_listener *l)
+{
+    return l->role != ROLE_ADMIN && l->role != ROLE_CONTROL && strncmp(l->text, "unix:", 5) != 0;
+}
+
+static bool asks(const struct config *c, const struct http_listener *l)
+{
+    return l->role == ROLE_REGISTRY && c->htpasswd != NULL;
+}
+
+/* The one to name: as a mirror Docker signs in with what it has for its hub, so rather one that
+ * does not ask; and this machine's Docker comes by loopback. NULL: there is none. */
+static const struct http_listener *choose(const struct config *c, const struct http_listener *all,
+                                          unsigned n)
+{
+    const struct http_listener *best = NULL;
+    int most = -1;
+
+    for (unsigned i = 0; i < n; i++) {
+        int worth = (asks(c, &all[i]) ? 0 : 2) + (access_is_local(all[i].text) ? 1 : 0);
+
+        if (takes_images(&all[i]) && worth > most) {
+            best = &all[i];
+            most = worth;
+        }
+    }
+    return best;
+}
+
+/* All addresses of a machine are none to connect to: "HOST:5000". */
+static void address(const struct http_listener *l, char *out, size_t size)
+{
+    bool any = strncmp(l->text, "0.0.0.0:", 8) == 0 || strncmp(l->text, "[::]:", 5) == 0;
+
+    snprintf(out, size, "%s%s", any ? "HOST" : "", any ? strrchr(l->text, ':') : l->text);
+}
+
+static void print_docker(const struct config *c, const struct http_listener *all, unsigned n)
+{
+    const struct http_listener *l = choose(c, all, n);
+    char where[LISTEN_TEXT_MAX];
+
+    if (l == NULL) {
+        return;
+    }
+    address(l, where, sizeof(where));
+    if (asks(c, l)) {
+        fprintf(stderr, "larder: for Docker: docker login %s\n", where);
+    } else {
+        fprintf(stderr,
+                "larder: for Docker, in /etc/docker/daemon.json: "
+                "{\"registry-mirrors\": [\"%s%s\"]}\n",
+                scheme(l), where);
+    }
+}
+
 void banner_print(const struct config *c, const struct store *s, const struct http_listener *all,
                   unsigned n)
 {
@@ -74,15 +134,6 @@ void banner_print(const struct config *c, const struct store *s, const struct ht
     print_upstreams(c);
     print_lock(c);
     print_hosted(c);
-    for (unsigned i = 0; i < n; i++) {
-        if (all[i].role != ROLE_ADMIN && all[i].role != ROLE_CONTROL &&
-            strncmp(all[i].text, "unix:", 5) != 0) {
-            fprintf(stderr,
-                    "larder: for Docker, in /etc/docker/daemon.json: "
-                    "{\"registry-mirrors\": [\"%s%s\"]}\n",
-                    scheme(&all[i]), all[i].text);
-            break;
-        }
-    }
+    print_docker(c, all, n);
     print_listeners(all, n);
 }

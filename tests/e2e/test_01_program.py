@@ -182,6 +182,31 @@ def test_what_it_says_at_start(registry, larder):
         assert word in lar.events
 
 
+ASKS = {"address": "127.0.0.1:0", "role": "registry"}
+
+
+@pytest.mark.parametrize("listen, users, says", [
+    (["127.0.0.1:0"], False, 'registry-mirrors": ["http://127.0.0.1:{0}"]'),
+    (["0.0.0.0:0"], False, 'registry-mirrors": ["http://HOST:{0}"]'),
+    (["[::]:0"], False, 'registry-mirrors": ["http://HOST:{0}"]'),
+    (["0.0.0.0:0", "127.0.0.1:0"], False, 'registry-mirrors": ["http://127.0.0.1:{1}"]'),
+    (["127.0.0.1:0", "127.0.0.1:0"], False, 'registry-mirrors": ["http://127.0.0.1:{0}"]'),
+    ([ASKS], False, 'registry-mirrors": ["http://127.0.0.1:{0}"]'),
+    ([ASKS, {"address": "0.0.0.0:0", "role": "mirror"}], True,
+     'registry-mirrors": ["http://HOST:{1}"]'),
+    ([{"address": "127.0.0.1:0", "role": "admin"}, ASKS], True, "docker login 127.0.0.1:{1}"),
+    ([{**ASKS, "address": "0.0.0.0:0"}], True, "docker login HOST:{0}"),
+])
+def test_where_it_points_docker(larder, tmp_path, listen, users, says):
+    config = {"listen": listen}
+    if users:
+        (tmp_path / "users").write_text("")
+        config["auth"] = {"htpasswd": str(tmp_path / "users")}
+    lar = larder(config=config)
+    lines = [line for line in lar.events.split("\n") if "for Docker" in line]
+    assert len(lines) == 1 and says.format(*(port for _, port in lar.doors)) in lines[0], lines
+
+
 def test_drains_and_a_second_signal_stops(registry, larder):
     data = noise(3_000_000)
     digest = registry.add_blob("library/x", data)
