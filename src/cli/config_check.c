@@ -152,6 +152,19 @@ static int check_hosted(const struct config *c, const struct config_node *root)
     return 0;
 }
 
+static int check_push(const struct config_node *listener, const struct config_listener *l)
+{
+    struct config_node at = config_member(listener, "push", NULL);
+
+    if (l->push && (l->role == ROLE_MIRROR || l->role == ROLE_ADMIN)) {
+        return config_fail(&at,
+                           "means nothing beside role \"%s\", which takes no pushes; leave it "
+                           "out, or make the role \"all\" or \"registry\"",
+                           l->role == ROLE_MIRROR ? "mirror" : "admin");
+    }
+    return 0;
+}
+
 static int check_listeners(const struct config *c, const struct config_node *root)
 {
     struct config_node listen = config_member(root, "listen", NULL);
@@ -159,6 +172,9 @@ static int check_listeners(const struct config *c, const struct config_node *roo
     for (size_t i = 0; i < c->n_listeners; i++) {
         struct config_node at = config_element(&listen, i, NULL);
 
+        if (check_push(&at, &c->listeners[i]) < 0) {
+            return -1;
+        }
         for (size_t j = 0; j < i; j++) {
             if (config_same_address(c->listeners[i].address, c->listeners[j].address)) {
                 return config_fail(&at, "\"%s\" is listen[%zu] already; each must be given once",

@@ -66,7 +66,7 @@ void config_list_add(char ***list, size_t *n, char *string);
 void config_list_free(char ***list, size_t *n);
 
 /* Names against names, hosted patterns against names, credentials against endpoints, addresses
- * against each other. `name` stands for where it all comes from. */
+ * against each other, pushes against roles. `name` stands for where it all comes from. */
 int config_check(const struct config *c, const char *name, struct err *err) MUST_CHECK;
 
 #endif

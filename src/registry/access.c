@@ -99,6 +99,13 @@ static int refuse_mirrored(const struct request *q, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, "%s is a mirror: nothing can be deleted there",
                        q->repo.text);
     }
+    if (q->x->listener->role == ROLE_MIRROR) {
+        return err_set(
+            err, ERR_DENIED,
+            "the listener %.100s has role \"mirror\", which takes no pushes; \"all\" and "
+            "\"registry\" do",
+            q->x->listener->text);
+    }
     buf_init(&names, HOSTED_NAMES_MAX);
     hosted_names(q, &names);
     err_set(err, ERR_DENIED, "%.100s is a mirror: it takes no pushes. Names that do: %s",

@@ -180,6 +180,8 @@ def test_mirror_role(registry, larder):
     put_image(here, "1", [DATA])
     for reply in writes(mirror, REPO):
         assert (reply.status, reply.code()) == (403, "DENIED"), reply
+        says = f'the listener {mirror.host} has role "mirror", which takes no pushes'
+        assert says in reply.message()
     for reply in deletes(mirror, REPO):
         assert reply.status == 405
     assert mirror.get(manifest_path("1")).status == 404

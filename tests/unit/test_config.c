@@ -107,9 +107,10 @@ static void test_sections(void)
 {
     static const char text[] =
         "{\"listen\": [\"0.0.0.0:5000\", \"unix:/run/l.sock\", \"localhost:0\", \"localhost:0\","
-        "  {\"address\": \"[::]:80\", \"role\": \"mirror\", \"push\": true}, {\"role\": \"admin\","
+        "  {\"address\": \"[::]:80\", \"role\": \"mirror\"}, {\"role\": \"admin\", \"push\": false,"
         "  \"tls\": {\"certificate\": \"/c\", \"key\": \"/k\", \"client_ca\": \"/a\"},"
-        "  \"address\": \"127.0.0.1:1\"}, {\"address\": \"127.0.0.1:2\", \"role\": \"registry\"}],"
+        "  \"address\": \"127.0.0.1:1\"}, {\"address\": \"127.0.0.1:2\", \"role\": \"registry\","
+        "  \"push\": true}],"
         " \"data\": \"/srv/l\", \"workers\": 64, \"offline\": true,"
         " \"tags\": {\"ttl\": \"0\", \"patience\": \"250ms\", \"stale_if_error\": \"2h\","
         "  \"stale_while_revalidate\": \"30s\"},"
@@ -128,8 +129,9 @@ static void test_sections(void)
     CHECK_INT(c->n_listeners, 7);
     CHECK_STR(c->listeners[1].address, "unix:/run/l.sock");
     CHECK_STR(c->listeners[4].address, "[::]:80");
-    CHECK(c->listeners[4].role == ROLE_MIRROR && c->listeners[4].push);
-    CHECK(c->listeners[5].role == ROLE_ADMIN && c->listeners[6].role == ROLE_REGISTRY);
+    CHECK(c->listeners[4].role == ROLE_MIRROR && !c->listeners[4].push);
+    CHECK(c->listeners[5].role == ROLE_ADMIN && !c->listeners[5].push);
+    CHECK(c->listeners[6].role == ROLE_REGISTRY && c->listeners[6].push);
     CHECK_STR(c->listeners[5].certificate, "/c");
     CHECK_STR(c->listeners[5].key, "/k");
     CHECK_STR(c->listeners[5].client_ca, "/a");
@@ -302,6 +304,11 @@ static const struct wrong wrong_sections[] = {
      "\"all\", \"mirror\", \"registry\" or \"admin\""},
     {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"push\": 1}]}", "listen[0].push",
      "true or false"},
+    {"{\"listen\": [\"1.1.1.1:1\", {\"address\": \"1.1.1.1:2\", \"role\": \"mirror\", \"push\": "
+     "true}]}",
+     "listen[1].push", "\"all\" or \"registry\""},
+    {"{\"listen\": [{\"address\": \"1.1.1.1:2\", \"role\": \"admin\", \"push\": true}]}",
+     "listen[0].push", "leave it out"},
     {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"tls\": {}}]}", "listen[0].tls",
      "must have a \"certificate\" and its \"key\""},
     {"{\"listen\": [{\"address\": \"1.1.1.1:1\", \"tls\": {\"certificate\": \"c\"}}]}",
