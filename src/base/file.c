@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -121,4 +123,23 @@ int file_mkdirs(const char *path)
         *slash = '/';
     }
     return make_one(copy);
+}
+
+bool file_of_another(const char *path, char ret[FILE_OWNER_MAX])
+{
+    struct passwd *found = NULL;
+    struct passwd entry;
+    char room[4096];
+    struct stat st;
+
+    if (stat(path, &st) < 0 || st.st_uid == geteuid()) {
+        return false;
+    }
+    ignore_result(getpwuid_r(st.st_uid, &entry, room, sizeof(room), &found) != 0);
+    if (found != NULL && strlen(found->pw_name) < FILE_OWNER_MAX) {
+        snprintf(ret, FILE_OWNER_MAX, "%s", found->pw_name);
+    } else {
+        snprintf(ret, FILE_OWNER_MAX, "uid %u", (unsigned)st.st_uid);
+    }
+    return true;
 }

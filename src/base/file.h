@@ -28,4 +28,9 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len,
  * entry where they can be read. 0, or -1 with errno. */
 int file_mkdirs(const char *path) MUST_CHECK;
 
+/* To whom the file belongs, as "larder", or "uid 987" where that user has no name; false where it
+ * is ours, or cannot be told. */
+#define FILE_OWNER_MAX 48
+bool file_of_another(const char *path, char ret[FILE_OWNER_MAX]);
+
 #endif

@@ -1,6 +1,8 @@
 /* cli/connect.c - the control socket, found through its folder. */
 #include "cli/connect.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,6 +29,21 @@ static int connect_in(int dir, int *ret_error)
     return -1;
 }
 
+static void say(const char *data, const char *what, int error, struct err *err)
+{
+    char owner[FILE_OWNER_MAX];
+
+    if (error != EACCES) {
+        err_set(err, ERR_STORE, "%.160s%s: %s", data, what, strerror(error));
+    } else if (file_of_another(data, owner)) {
+        err_set(err, ERR_STORE, "%.120s%s: %s: run it as %s, whose directory it is, or as root",
+                data, what, strerror(error), owner);
+    } else {
+        err_set(err, ERR_STORE, "%.120s%s: %s: run it as the user that the server runs as", data,
+                what, strerror(error));
+    }
+}
+
 enum connected connect_control(const char *data, int *ret_fd, struct err *err)
 {
     _cleanup_close_ int dir = open(data, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -34,8 +51,9 @@ enum connected connect_control(const char *data, int *ret_fd, struct err *err)
     int fd;
 
     if (dir < 0) {
-        err_set(err, ERR_STORE, "%.160s: %s", data, strerror(errno));
-        return errno == ENOENT ? CONNECT_NOBODY : CONNECT_FAILED;
+        error = errno;
+        say(data, "", error, err);
+        return error == ENOENT ? CONNECT_NOBODY : CONNECT_FAILED;
     }
     fd = connect_in(dir, &error);
     if (fd >= 0) {
@@ -45,7 +63,7 @@ enum connected connect_control(const char *data, int *ret_fd, struct err *err)
     if (error == ENOENT || error == ECONNREFUSED) {
         return CONNECT_NOBODY;
     }
-    err_set(err, ERR_STORE, "%.160s/" SOCKET ": %s", data, strerror(error));
+    say(data, "/" SOCKET, error, err);
     return CONNECT_FAILED;
 }
 

@@ -9,6 +9,22 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+static int denied(const struct store *s, const char *slash, const char *what, struct err *err)
+{
+    char owner[FILE_OWNER_MAX];
+
+    if (file_of_another(s->dir, owner)) {
+        return err_set(err, ERR_STORE,
+                       "%s%s%s: uid %u may not write there: run it as %s, whose directory it is, "
+                       "or choose another",
+                       s->dir, slash, what, (unsigned)geteuid(), owner);
+    }
+    return err_set(err, ERR_STORE,
+                   "%s%s%s: uid %u may not write there: give it to that user, or choose "
+                   "another data directory",
+                   s->dir, slash, what, (unsigned)geteuid());
+}
+
 int lock_dir_error(const struct store *s, const char *what, int error, struct err *err)
 {
     const char *slash = what[0] == '\0' ? "" : "/";
@@ -16,10 +32,7 @@ int lock_dir_error(const struct store *s, const char *what, int error, struct er
     switch (error) {
     case EACCES:
     case EPERM:
-        return err_set(err, ERR_STORE,
-                       "%s%s%s: uid %u may not write there: give it to that user, or choose "
-                       "another data directory",
-                       s->dir, slash, what, (unsigned)geteuid());
+        return denied(s, slash, what, err);
     case EROFS:
         return err_set(err, ERR_STORE,
                        "%s%s%s: the file system is read-only: choose another data directory",

@@ -101,14 +101,49 @@ def test_directory_that_is_a_file(tmp_path):
     assert (tmp_path / "file").read_text() == "x"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
-def test_directory_that_cannot_be_written(tmp_path):
-    os.chmod(tmp_path, 0o755)
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
+
+
+def open_to_all(tmp_path):
     for folder in [tmp_path, *tmp_path.parents]:
         if str(folder).startswith("/tmp/") and folder.owner() == "root":
             os.chmod(folder, 0o755)
-    line = one_line(serve(tmp_path / "data", user=65534, group=65534, extra_groups=[]), 1)
+
+
+@as_root
+def test_directory_that_cannot_be_written(tmp_path):
+    open_to_all(tmp_path)
+    line = one_line(serve(tmp_path / "data", **NOBODY), 1)
     assert str(tmp_path) in line
+
+
+@as_root
+@pytest.mark.parametrize("owner, name", [(0, "root"), (54321, "uid 54321")])
+def test_whose_directory_it_is(larder, tmp_path, owner, name):
+    """Who is another is told as whom to run it, whether the server runs or not."""
+    open_to_all(tmp_path)
+    lar = larder(data=tmp_path / "data")
+    says = f"run it as {name}, whose directory it is"
+    for mode in 0o755, 0o700:
+        os.chown(lar.data, owner, owner)
+        os.chmod(lar.data, mode)
+        line = one_line(run("ls", "--data", lar.data, **NOBODY), 1)
+        assert f"{lar.data}/control.sock: Permission denied: {says}, or as root" in line
+    os.chmod(lar.data, 0o755)
+    lar.stop()
+    for result in run("ls", "--data", lar.data, **NOBODY), serve(lar.data, **NOBODY):
+        line = one_line(result, 1)
+        assert f"{lar.data}/lock: uid 65534 may not write there: {says}" in line
+
+
+@as_root
+def test_directory_that_cannot_be_seen(tmp_path):
+    open_to_all(tmp_path)
+    (tmp_path / "above" / "data").mkdir(parents=True)
+    os.chmod(tmp_path / "above", 0o700)
+    line = one_line(run("ls", "--data", str(tmp_path / "above/data"), **NOBODY), 1)
+    assert "Permission denied: run it as the user that the server runs as" in line
 
 
 def refused_untouched(data, *hints):
