@@ -51,6 +51,8 @@ static void add_scope(struct request *q)
     }
 }
 
+/* One alone: Docker answers all that it is given, the last one counts, and one that it has no
+ * password for ends the request. */
 void challenge_add_line(struct request *q)
 {
     if (issue_is_asked(q->x) || !has_url(q)) {

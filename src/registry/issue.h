@@ -1,10 +1,10 @@
 /*
- * registry/issue.h - GET /-/token on listeners that ask who it is: a token (registry/bearer.h)
- * for a user and a password, or for nobody where the rules let everybody do something.
+ * registry/issue.h - /-/token on listeners that ask who it is: a token (registry/bearer.h) for a
+ * user and a password, or for nobody where the rules let everybody do something.
  *
- * The token endpoint of distribution's "Token Authentication". Its parameters say for what a token
- * is wanted, and are not looked at, as tokens say who one is. POST (OAuth 2) is 404, which has
- * clients ask by GET.
+ * The token endpoint of distribution's "Token Authentication" (GET, with Basic) and, for a user and
+ * a password, of its "Oauth2 Token Authentication" (POST of a form). What else clients say is for
+ * what a token is wanted, and is not looked at, as tokens say who one is.
  */
 #ifndef REGISTRY_ISSUE_H
 #define REGISTRY_ISSUE_H

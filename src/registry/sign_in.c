@@ -107,28 +107,40 @@ static void attempt_begin(struct request *q, const struct user_claim *claim, boo
 }
 
 /* `at_once`: where it is remembered no file is looked at. */
+static void by_claim(struct request *q, const struct user_claim *claim, bool at_once,
+                     void (*go)(struct request *q))
+{
+    bool remembered = users_remembered(q->registry->users, claim);
+
+    if (remembered && at_once) {
+        snprintf(q->user, sizeof(q->user), "%s", claim->name);
+        go(q);
+    } else {
+        attempt_begin(q, claim, remembered, go);
+    }
+}
+
 static void by_password(struct request *q, bool at_once, void (*go)(struct request *q))
 {
     struct user_claim claim;
-    bool remembered;
 
     if (!users_claim(http_field(&q->x->head, "Authorization"), &claim)) {
         sign_in_refuse(q, "this registry takes a user and a password, by Basic");
         return;
     }
-    remembered = users_remembered(q->registry->users, &claim);
-    if (remembered && at_once) {
-        snprintf(q->user, sizeof(q->user), "%s", claim.name);
-        go(q);
-    } else {
-        attempt_begin(q, &claim, remembered, go);
-    }
+    by_claim(q, &claim, at_once, go);
     explicit_bzero(&claim, sizeof(claim));
 }
 
 void sign_in_by_password(struct request *q, void (*go)(struct request *q))
 {
     by_password(q, false, go);
+}
+
+void sign_in_by_claim(struct request *q, const struct user_claim *claim,
+                      void (*go)(struct request *q))
+{
+    by_claim(q, claim, false, go);
 }
 
 /* --- tokens -------------------------------------------------------------------------------- */

@@ -22,5 +22,8 @@ void sign_in_refuse(struct request *q, const char *why);
 void sign_in(struct request *q, void (*go)(struct request *q));
 /* The same by a user and a password alone, and with a look whether the file of users changed. */
 void sign_in_by_password(struct request *q, void (*go)(struct request *q));
+/* The same where they did not come by Basic. */
+void sign_in_by_claim(struct request *q, const struct user_claim *claim,
+                      void (*go)(struct request *q));
 
 #endif

@@ -183,3 +183,6 @@ def test_containerd(world, larder, samples):
     containerd.run(*containerd.pull_args(STAGE), *creds)
     users, nobody = tokens(larder)
     assert users >= 3 and nobody >= 3
+    posts = [line for line in larder.process.said().splitlines()
+             if " path=/-/token " in line and " method=POST " in line]
+    assert posts and all(" status=200 " in line for line in posts)

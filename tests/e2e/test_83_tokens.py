@@ -188,12 +188,65 @@ def test_a_token_gives_no_other(lar):
     assert lar.get("/-/token", bearer(token(lar, RELEASE))).status == 401
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "HEAD", "DELETE"])
-def test_by_get_alone(lar, method):
-    """containerd asks by POST first, and by GET where that is 404."""
-    body = b"grant_type=password&username=release&password=of+release&service=larder"
-    reply = lar.send(method, "/-/token", b"" if method == "HEAD" else body, RELEASE)
+@pytest.mark.parametrize("method", ["PUT", "HEAD", "DELETE"])
+def test_by_get_and_post_alone(lar, method):
+    reply = lar.send(method, "/-/token", b"" if method == "HEAD" else FORM, RELEASE)
     assert reply.status == 404 and "www-authenticate" not in reply.headers
+
+
+# As containerd asks, which knows that a user is there.
+FORM = (b"client_id=containerd-client&grant_type=password&password=of+release&scope=repository%3A"
+        b"stage%2Fapp%3Apull&service=larder&username=release")
+
+
+@pytest.mark.parametrize("form, chunk", [
+    (FORM, 0), (FORM, 7), (b"grant_type=password&username=%72elease&password=of%20release", 0),
+    (FORM + b"&scope=" + b"x" * 16_000, 0)], ids=["whole", "chunks", "encoded", "long"])
+def test_by_form(lar, form, chunk):
+    reply = lar.send("POST", "/-/token", form, chunk=chunk)
+    assert reply.status == 200 and reply.headers["cache-control"] == "no-store"
+    said = reply.json()
+    assert set(said) == {"token", "access_token", "expires_in"}
+    assert lar.get("/v2/", bearer(said["access_token"])).status == 200
+    assert lar.lines(2)[1].endswith(" user=release")
+
+
+@pytest.mark.parametrize("form, status", [
+    (b"", 400), (b"grant_type=refresh_token&refresh_token=x&service=larder", 400),
+    (b"grant_type=passwords&username=release&password=of+release", 400),
+    (b"grant_type=password&username=release&password=wrong", 401),
+    (b"grant_type=password&username=nobody&password=of+release", 401),
+    (b"grant_type=password&username=release", 401), (b"grant_type=password&password=x", 401),
+    (b"grant_type=password&username=release%00&password=of+release", 401),
+    (b"grant_type=password&username=release&password=" + b"x" * 100, 401),
+    (FORM + b"&scope=" + b"x" * 17_000, 413)], ids=range(10))
+def test_forms_that_are_refused(lar, form, status):
+    reply = lar.send("POST", "/-/token", form, RELEASE)  # what Basic says does not count
+    assert reply.status == status, reply
+    assert reply.code() == {400: "UNSUPPORTED", 401: "UNAUTHORIZED", 413: "SIZE_INVALID"}[status]
+    assert ("www-authenticate" in reply.headers) == (status == 401)
+    assert status != 400 or "unsupported_grant_type" in reply.message()
+
+
+def test_a_form_that_does_not_come(larder, registry, users):
+    lar = larder(config=config(users), limits={"client_headers": "100ms"},
+                 upstreams={"docker.io": registry.url})
+    slow = lar.begin("/-/token", {"Content-Length": 100}, "POST")
+    slow.push(FORM[:50])
+    assert slow.done().status == 400
+    gone = lar.begin("/-/token", {"Content-Length": 100}, "POST")
+    gone.push(FORM[:50])
+    gone.reset()
+    assert lar.send("POST", "/-/token", FORM).status == 200
+
+
+def test_guesses_by_forms_are_limited(lar):
+    assert lar.send("POST", "/-/token", FORM).status == 200
+    wrong = FORM.replace(b"of+release", b"guess")
+    statuses = [lar.send("POST", "/-/token", wrong).status for _ in range(22)]
+    assert statuses == [401] * 20 + [429] * 2
+    assert lar.get("/v2/", basic("release", "a guess")).status == 429
+    assert lar.send("POST", "/-/token", FORM).status == 200  # remembered
 
 
 def test_guesses_are_limited(lar):
@@ -234,10 +287,11 @@ def test_no_secret_in_the_log(larder, registry, users):
     lar.get("/v2/", bearer(given))
     lar.get("/v2/", bearer(given[:-1] + "x"))
     lar.get("/-/token", basic("release", "a wrong one"))
-    lar.lines(4)
+    lar.send("POST", "/-/token", FORM)
+    lar.lines(5)
     lar.wait(lambda: "wrong user or password" in lar.events, "it was told")
     said = lar.events + "\n".join(lar.access)
-    for secret in given, "of release", "a wrong one", RELEASE["Authorization"][6:]:
+    for secret in given, "of release", "of+release", "a wrong one", RELEASE["Authorization"][6:]:
         assert secret not in said
 
 
