@@ -7,6 +7,7 @@
 #include "net/tls.h"
 
 #include "base/file.h"
+#include "net/records.h"
 #include "net/tls_words.h"
 
 #include <arpa/inet.h>
@@ -24,8 +25,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIECE (64u * 1024) /* of a file that the kernel cannot send */
-#define GATHER 16384       /* small parts go into one record */
+#define PIECE RECORDS_MAX /* of a file that the kernel cannot send */
+#define RECORD_MAX 16384  /* bytes of a record; small parts go into one */
 #define WORDS_MAX 220
 #define PEER_NAME_MAX 128
 
@@ -42,8 +43,10 @@ struct tls_session {
     struct tls_ticket *ticket;
     unsigned read_waits; /* WATCH_READ or WATCH_WRITE; 0: nothing */
     unsigned write_waits;
-    bool broken;           /* a fatal error: no close_notify any more */
-    char words[WORDS_MAX]; /* what is wrong with the certificate, or "" */
+    struct records *records; /* NULL: OpenSSL, or the kernel, writes to the socket */
+    size_t owed;             /* bytes in records that are not gone yet; told once they are */
+    bool broken;             /* a fatal error: no close_notify any more */
+    char words[WORDS_MAX];   /* what is wrong with the certificate, or "" */
 };
 
 static _Thread_local char piece[PIECE];
@@ -100,6 +103,7 @@ static void ctx_set_up(SSL_CTX *ctx)
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(ctx, SSL_OP_ENABLE_KTLS);
+    SSL_CTX_set_read_ahead(ctx, 1); /* else each record takes a call more, for its head */
 }
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
@@ -481,6 +485,7 @@ void tls_session_free(struct tls_session *t)
         SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     }
     SSL_free(t->ssl);
+    records_free(t->records);
     free(t);
 }
 
@@ -562,6 +567,9 @@ ssize_t tls_handshake(struct stream *s)
     errno = 0;
     done = SSL_do_handshake(t->ssl);
     if (done == 1) {
+        if (SSL_is_server(t->ssl) && !BIO_get_ktls_send(SSL_get_wbio(t->ssl))) {
+            t->records = records_new(t->ssl, s->fd);
+        }
         return 0;
     }
     result = tls_result(s, done, &t->read_waits, "TLS handshake");
@@ -608,22 +616,6 @@ static ssize_t tls_write(struct stream *s, const void *p, size_t n)
     return result == 0 ? tls_fail(s, "cannot write", SSL_ERROR_SYSCALL, EPIPE) : result;
 }
 
-ssize_t tls_writev(struct stream *s, const struct iovec *iov, int n)
-{
-    size_t len = 0;
-
-    if (n == 1 || iov[0].iov_len >= GATHER) {
-        return tls_write(s, iov[0].iov_base, iov[0].iov_len);
-    }
-    for (int i = 0; i < n && len < GATHER; i++) {
-        size_t part = iov[i].iov_len < GATHER - len ? iov[i].iov_len : GATHER - len;
-
-        memcpy(piece + len, iov[i].iov_base, part);
-        len += part;
-    }
-    return tls_write(s, piece, len);
-}
-
 /* Record after record, as OpenSSL takes one a call. */
 static ssize_t tls_write_records(struct stream *s, const char *p, size_t n)
 {
@@ -640,6 +632,65 @@ static ssize_t tls_write_records(struct stream *s, const char *p, size_t n)
     return (ssize_t)done;
 }
 
+/* What was owed, once the records that hold it are gone. */
+static ssize_t tls_send_records(struct stream *s)
+{
+    struct tls_session *t = s->tls;
+    ssize_t owed = (ssize_t)t->owed;
+
+    switch (records_send(t->records)) {
+    case RECORDS_SENT:
+        t->owed = 0;
+        t->write_waits = 0;
+        return owed;
+    case RECORDS_LEFT:
+        t->write_waits = WATCH_WRITE;
+        s->writable = false;
+        return STREAM_AGAIN;
+    default:
+        return tls_fail(s, "cannot write", SSL_ERROR_SYSCALL, errno);
+    }
+}
+
+/* Several records by one call, where that saves any. */
+static ssize_t tls_write_many(struct stream *s, const char *p, size_t n)
+{
+    struct tls_session *t = s->tls;
+    ssize_t done;
+    ssize_t sent;
+
+    if (t->records == NULL || n <= RECORD_MAX) {
+        return tls_write_records(s, p, n);
+    }
+    records_gather(t->records);
+    done = tls_write_records(s, p, n < RECORDS_MAX ? n : RECORDS_MAX);
+    t->owed = done > 0 ? (size_t)done : 0;
+    sent = tls_send_records(s); /* it ends the gathering in any case */
+    return done > 0 ? sent : done;
+}
+
+ssize_t tls_writev(struct stream *s, const struct iovec *iov, int n)
+{
+    size_t len = 0;
+
+    if (still_waits(s, s->tls->write_waits)) {
+        return STREAM_AGAIN;
+    }
+    if (s->tls->owed > 0) {
+        return tls_send_records(s);
+    }
+    if (n == 1 || iov[0].iov_len >= RECORD_MAX) {
+        return tls_write_many(s, iov[0].iov_base, iov[0].iov_len);
+    }
+    for (int i = 0; i < n && len < RECORD_MAX; i++) {
+        size_t part = iov[i].iov_len < RECORD_MAX - len ? iov[i].iov_len : RECORD_MAX - len;
+
+        memcpy(piece + len, iov[i].iov_base, part);
+        len += part;
+    }
+    return tls_write(s, piece, len);
+}
+
 ssize_t tls_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
 {
     struct tls_session *t = s->tls;
@@ -647,6 +698,9 @@ ssize_t tls_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
 
     if (still_waits(s, t->write_waits)) {
         return STREAM_AGAIN;
+    }
+    if (t->owed > 0) {
+        return tls_send_records(s);
     }
     if (BIO_get_ktls_send(SSL_get_wbio(t->ssl))) {
         t->write_waits = 0;
@@ -656,5 +710,5 @@ ssize_t tls_sendfile(struct stream *s, int fd, uint64_t offset, size_t n)
         return got >= 0 ? got : tls_result(s, (int)got, &t->write_waits, "cannot send a file");
     }
     got = file_pread_all(fd, piece, n < PIECE ? n : PIECE, offset);
-    return got <= 0 ? 0 : tls_write_records(s, piece, (size_t)got);
+    return got <= 0 ? 0 : tls_write_many(s, piece, (size_t)got);
 }

@@ -79,6 +79,26 @@ def test_pull(authority, registry, larder, version):
     assert lar.counter("tls_accepted") == 1
 
 
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_pull_by_one_that_takes_little_at_a_time(authority, registry, larder, version):
+    """What was encrypted at once goes in parts, and the next answer comes behind it."""
+    lar = start(larder, registry, authority.files())
+    path = blob(registry)
+    context = authority.client()
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.connect(("127.0.0.1", lar.port))
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as made:
+        for _ in range(2):
+            made.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            answer = http.client.HTTPResponse(made)
+            answer.begin()
+            assert answer.read() == BIG
+        made.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert made.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
 def test_push(authority, registry, larder):
     lar = start(larder, registry, authority.files())
     made = connection(lar, authority.client())

@@ -20,7 +20,7 @@ PARAMETERS, PROJECT_INCLUDES, NESTING = 6, 12, 3
 
 LIBRARIES = {  # which files may include what, as patterns over paths
     r"lmdb\.h": r"src/store/db\.c",
-    r"openssl/.*": (r"(src/(base/sha|base/ed25519|net/tls|net/tls_words|net/stream)"
+    r"openssl/.*": (r"(src/(base/sha|base/ed25519|net/tls|net/tls_words|net/records|net/stream)"
                     r"|tests/bench/load)\.c"),
     r"event2/(event|event_struct|thread|util)\.h": r"src/loop/.*",
     r"event2/.*": r"none",
