@@ -2,8 +2,8 @@
  * cache/prefetch.h - when a client begins to pull an image's layers, the others are fetched too.
  *
  * The first GET of a cold layer starts flights for the other layers of the manifest it was asked
- * under: PREFETCH_IMAGE at a time for one image, PREFETCH_ALL in all, the rest as those are about to
- * land. Any loop.
+ * under: PREFETCH_IMAGE at a time for one image, PREFETCH_ALL in all, the rest as those are about
+ * to land. Any loop.
  */
 #ifndef CACHE_PREFETCH_H
 #define CACHE_PREFETCH_H
