@@ -2,12 +2,15 @@
  * http/body.c - the body of a request, decoded as it comes and never held.
  *
  * What came with the head is used first. Then the bytes of a chunk, or of a body whose length is
- * told, go from the socket straight to the reader, never more of them than belong to it; only the
- * lines between chunks pass through the connection's buffer.
+ * told, go from the socket straight to the reader, never more of them than belong to it; what stands
+ * between chunks passes through the connection's buffer.
  */
 #include "http/conn.h"
 
 #include <assert.h>
+
+/* What may stand between two chunks, with the usual sizes; some of the next one may come with it. */
+#define BETWEEN 32
 
 static const char CONTINUE[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -87,7 +90,39 @@ static size_t body_buffered(struct http_conn *c, void *p, size_t n)
     return 0;
 }
 
-/* Reads from the socket: data to `p` (its count), or the lines between chunks to the buffer (0). */
+/* Data to `p`, and what stands behind a chunk to the buffer, by one call. Bytes of data. */
+static ssize_t receive_run(struct http_conn *c, void *p, size_t n, uint64_t run)
+{
+    bool all = c->body.framing == HTTP_BODY_CHUNKED && run <= n && c->floor + BETWEEN <= c->cap;
+    struct iovec iov[2] = {{p, n < run ? n : (size_t)run}, {c->in + c->floor, BETWEEN}};
+    ssize_t got = stream_readv(&c->stream, iov, all ? 2 : 1);
+    size_t data;
+
+    if (got <= 0) {
+        return got;
+    }
+    data = (size_t)got < iov[0].iov_len ? (size_t)got : iov[0].iov_len;
+    c->end += (size_t)got - data;
+    conn_moved(c, 0);
+    body_took(c, data);
+    return (ssize_t)data;
+}
+
+/* Only what stands between chunks is missing: to the buffer, with what comes behind it. */
+static ssize_t receive_between(struct http_conn *c)
+{
+    ssize_t got;
+
+    assert(c->floor < c->cap);
+    got = stream_read(&c->stream, c->in + c->floor, c->cap - c->floor);
+    if (got > 0) {
+        conn_moved(c, 0);
+        c->end += (size_t)got;
+    }
+    return got;
+}
+
+/* Reads from the socket into the empty buffer, or past it. Bytes of data, or 0: look again. */
 static ssize_t body_receive(struct http_conn *c, void *p, size_t n)
 {
     uint64_t run = body_run(&c->body);
@@ -95,27 +130,12 @@ static ssize_t body_receive(struct http_conn *c, void *p, size_t n)
 
     c->at = c->floor;
     c->end = c->floor;
-    if (run > 0) {
-        n = n < run ? n : (size_t)run;
-        got = stream_read(&c->stream, p, n);
-    } else {
-        assert(c->floor < c->cap);
-        got = stream_read(&c->stream, c->in + c->floor, c->cap - c->floor);
-    }
+    got = run > 0 ? receive_run(c, p, n, run) : receive_between(c);
     if (got == 0) {
         c->peer_done = true;
         return body_broken(c);
     }
-    if (got < 0) {
-        return got;
-    }
-    conn_moved(c, 0);
-    if (run > 0) {
-        body_took(c, (size_t)got);
-        return got;
-    }
-    c->end += (size_t)got;
-    return 0;
+    return run > 0 || got < 0 ? got : 0;
 }
 
 ssize_t body_read(struct http_conn *c, void *p, size_t n)

@@ -86,18 +86,21 @@ static ssize_t stream_fail(struct stream *s, const char *what)
     return STREAM_FAILED;
 }
 
-ssize_t stream_read(struct stream *s, void *p, size_t n)
+ssize_t stream_readv(struct stream *s, const struct iovec *iov, int n)
 {
+    struct msghdr msg = {0};
     ssize_t got;
 
     if (s->tls != NULL) {
-        return tls_read(s, p, n);
+        return tls_read(s, iov[0].iov_base, iov[0].iov_len);
     }
     if (!s->readable) {
         return STREAM_AGAIN;
     }
+    memcpy(&msg.msg_iov, &iov, sizeof(iov)); /* recvmsg does not write through it */
+    msg.msg_iovlen = (size_t)n;
     do {
-        got = fault_errno("stream.read", ECONNRESET) ? -1 : recv(s->fd, p, n, 0);
+        got = fault_errno("stream.read", ECONNRESET) ? -1 : recvmsg(s->fd, &msg, 0);
     } while (got < 0 && errno == EINTR);
     if (got >= 0) {
         return got;
@@ -107,6 +110,13 @@ ssize_t stream_read(struct stream *s, void *p, size_t n)
         return STREAM_AGAIN;
     }
     return stream_fail(s, "cannot read");
+}
+
+ssize_t stream_read(struct stream *s, void *p, size_t n)
+{
+    struct iovec iov = {p, n};
+
+    return stream_readv(s, &iov, 1);
 }
 
 ssize_t stream_writev(struct stream *s, const struct iovec *iov, int n, bool more)

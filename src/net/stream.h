@@ -53,6 +53,9 @@ uint64_t stream_unsent(const struct stream *s);
  * without one is STREAM_FAILED); STREAM_AGAIN; STREAM_FAILED. */
 ssize_t stream_read(struct stream *s, void *p, size_t n) MUST_CHECK;
 
+/* The same into several places, the first of which alone is filled where the stream is TLS. */
+ssize_t stream_readv(struct stream *s, const struct iovec *iov, int n) MUST_CHECK;
+
 /* As writev; `more`: bytes follow at once, so that a packet may wait for them. */
 ssize_t stream_writev(struct stream *s, const struct iovec *iov, int n, bool more) MUST_CHECK;
 

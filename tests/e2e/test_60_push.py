@@ -1,4 +1,5 @@
 """Blobs are pushed: every way that clients know, what is refused, and what is there after."""
+import random
 import threading
 
 import pytest
@@ -54,6 +55,31 @@ def test_hint_of_the_algorithm(lar, algorithm, digest, chunk):
     location = check_session(reply, 202, len(DATA))
     check_put(lar.send("PUT", with_query(location, digest=digest)), digest)
     check_blob(lar, DATA, digest=digest)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_chunks_of_all_sizes(lar, seed):
+    """Cut anywhere on their way, and with the next request right behind them."""
+    data, dice = SIZES["large"], random.Random(seed)
+    location, at, body = begin(lar), 0, b""
+    while at < len(data):
+        piece = data[at:at + dice.choice([1, 2, 30, 31, 32, 33, 500, 32_768, 262_144])]
+        body += b"%x%s\r\n%s\r\n" % (len(piece), dice.choice([b"", b"", b";a=b"]), piece)
+        at += len(piece)
+    path = location[location.index("/v2/"):].encode()
+    sent = (b"PATCH %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % path + body +
+            b"0\r\n\r\nGET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    with connect(lar) as sock:
+        at = 0
+        while at < len(sent):
+            n = dice.choice([1, 7, 100, 4000, 70_000, 300_000])
+            sock.sendall(sent[at:at + n])
+            at += n
+        got, closed = drain(sock)
+    assert closed and got.startswith(b"HTTP/1.1 202 ") and got.count(b"HTTP/1.1 200 ") == 1
+    digest = digest_of(data)
+    check_put(lar.send("PUT", with_query(location, digest=digest)), digest)
+    check_blob(lar, data, digest=digest)
 
 
 def test_hint_of_no_algorithm(lar):
