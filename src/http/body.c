@@ -2,14 +2,14 @@
  * http/body.c - the body of a request, decoded as it comes and never held.
  *
  * What came with the head is used first. Then the bytes of a chunk, or of a body whose length is
- * told, go from the socket straight to the reader, never more of them than belong to it; what stands
- * between chunks passes through the connection's buffer.
+ * told, go from the socket straight to the reader, never more of them than belong to it; what
+ * stands between chunks passes through the connection's buffer.
  */
 #include "http/conn.h"
 
 #include <assert.h>
 
-/* What may stand between two chunks, with the usual sizes; some of the next one may come with it. */
+/* What may stand between two chunks, with the usual sizes; some of the next may come with it. */
 #define BETWEEN 32
 
 static const char CONTINUE[] = "HTTP/1.1 100 Continue\r\n\r\n";

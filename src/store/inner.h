@@ -30,7 +30,7 @@ struct store_job {
     struct job job;
     struct store *store;
     void (*run)(struct store *);
-    bool idle; /* in the idle pool; else in the disk pool */
+    bool idle;        /* in the idle pool; else in the disk pool */
     atomic_bool busy; /* from the start to the end of run() */
 };
 
