@@ -79,7 +79,8 @@ int admin_have(const struct admin *a, const struct admin_query *q, struct buf *o
                struct err *err) MUST_CHECK;
 /* Makes an image whose bytes are here a member of a repository, mirrored or hosted, with all that
  * it needs (admin/closure.h), and sets tags, in one change that is on disk with its bytes:
- * { "name", "digest", "tags": [], "replace", "dry_run" } -> { "blobs", "bytes", "changed" }.
+ * { "name", "digest", "tags": [], "replace", "dry_run" } -> { "name", "blobs", "bytes", "changed" }
+ * with the name as it is served: without Larder's own host, or podman's `localhost`.
  * ERR_BLOB_UNKNOWN, ERR_MANIFEST_UNKNOWN with { "missing": [] } as detail; ERR_NAME_UNKNOWN: no
  * upstream and no hosted pattern has the name; ERR_DENIED: a hosted tag means something else here
  * and `replace` is not true; ERR_MANIFEST_REFUSED, ERR_TAG_INVALID, ERR_STORE. */

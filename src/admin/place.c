@@ -59,32 +59,80 @@ static int read_tags(struct placing *p, struct err *err)
     return 0;
 }
 
-/* Names are whole: one without a registry is hosted here, or it is nothing. */
+static int not_mirrored(struct slice host, struct err *err)
+{
+    int n = host.len < 80 ? (int)host.len : 80;
+
+    return err_set(err, ERR_NAME_UNKNOWN,
+                   "%.*s is not mirrored here: \"upstreams\": { \"%.*s\": {} } in the "
+                   "configuration would change that",
+                   n, host.p, n, host.p);
+}
+
+static int not_hosted(const char *name, struct err *err)
+{
+    return err_set(err, ERR_NAME_UNKNOWN,
+                   "%.80s is hosted nowhere here: \"hosted\": { \"%.80s\": {} } in the "
+                   "configuration would change that",
+                   name, name);
+}
+
+/* What `localhost/NAME` could be called to be hosted: "stage/NAME". */
+static int not_hosted_local(const struct admin *a, struct slice name, struct err *err)
+{
+    const struct route_table *t = a->routes;
+    int n = name.len < 80 ? (int)name.len : 80;
+
+    for (size_t i = 0; i < t->n_hosted; i++) {
+        struct slice pattern = slice_str(t->hosted[i]);
+        struct slice before = slice_sub(pattern, 0, slice_find(pattern, '*'));
+
+        if (before.len > 0 && slice_is(slice_from(pattern, before.len), "**") && before.len < 60) {
+            return err_set(err, ERR_NAME_UNKNOWN,
+                           "it names no registry, and no pattern of `hosted` holds %.*s: tag it "
+                           "as %.*s%.*s",
+                           n, name.p, (int)before.len, before.p, n, name.p);
+        }
+    }
+    return err_set(err, ERR_NAME_UNKNOWN,
+                   "it names no registry, and no pattern of `hosted` holds %.*s", n, name.p);
+}
+
+/* Names are whole: one without a registry is hosted here, or it is nothing, and so is one of
+ * `localhost`, which is how podman says that there is none. With Larder's own host before it, it
+ * means what clients get by that. */
+static int read_route(const struct admin *a, const char *text, struct route *ret, struct err *err)
+{
+    struct slice name = route_without_own(a->routes, slice_str(text));
+    struct slice first = slice_sub(name, 0, slice_find(name, '/'));
+    bool known = name.len < strlen(text) || route_find_upstream(a->routes, first) >= 0;
+    bool local = !known && first.len < name.len && slice_is(first, "localhost");
+
+    if (local) {
+        name = slice_from(name, first.len + 1);
+    }
+    if (route_parse_name(a->routes, ROLE_ALL, name, ret, err) < 0) {
+        if (err->code != ERR_NAME_UNKNOWN) {
+            return -1;
+        }
+        return local ? not_hosted_local(a, name, err) : not_mirrored(first, err);
+    }
+    if (ret->hosted >= 0 || known) {
+        return 0;
+    }
+    return local ? not_hosted_local(a, name, err) : not_hosted(text, err);
+}
+
 static int read_name(const struct admin *a, struct placing *p, struct err *err)
 {
     const char *name = json_string_value(json_object_get(p->asked, "name"));
-    struct slice first = name == NULL ? SLICE_NULL : slice_str(name);
     struct route route;
 
     if (name == NULL) {
         return err_set(err, ERR_NAME_INVALID, "name: a repository is missing");
     }
-    first = slice_sub(first, 0, slice_find(first, '/'));
-    if (route_parse_name(a->routes, ROLE_ALL, slice_str(name), &route, err) < 0) {
-        if (err->code == ERR_NAME_UNKNOWN) {
-            err_set(err, ERR_NAME_UNKNOWN,
-                    "%.*s is not mirrored here: \"upstreams\": { \"%.*s\": {} } in the "
-                    "configuration would change that",
-                    (int)first.len < 80 ? (int)first.len : 80, first.p,
-                    (int)first.len < 80 ? (int)first.len : 80, first.p);
-        }
+    if (read_route(a, name, &route, err) < 0) {
         return -1;
-    }
-    if (route.hosted < 0 && route_find_upstream(a->routes, first) < 0) {
-        return err_set(err, ERR_NAME_UNKNOWN,
-                       "%.80s is hosted nowhere here: \"hosted\": { \"%.80s\": {} } in the "
-                       "configuration would change that",
-                       name, name);
     }
     p->kind = route.hosted >= 0 ? REPO_HOSTED : REPO_MIRRORED;
     route_repo_text(a->routes, &route, p->repo);
@@ -339,7 +387,9 @@ static int place(const struct admin *a, struct placing *p, struct buf *out, stru
     if (!p->dry_run && make_change(a, p, err) < 0) {
         return -1;
     }
-    buf_printf(out, "{\"blobs\":%zu,\"bytes\":%llu,\"changed\":%s}\n", p->closure.n_blobs,
+    buf_str(out, "{\"name\":");
+    buf_json(out, slice_str(p->repo));
+    buf_printf(out, ",\"blobs\":%zu,\"bytes\":%llu,\"changed\":%s}\n", p->closure.n_blobs,
                (unsigned long long)p->closure.bytes, p->changed ? "true" : "false");
     return 0;
 }

@@ -41,7 +41,7 @@ int admin_repo_name(const struct admin *a, struct slice name, struct admin_repo 
     enum index_found found;
     struct index_read *r;
 
-    if (!slice_copy(name, hosted.name, sizeof(hosted.name))) {
+    if (!slice_copy(route_without_own(a->routes, name), hosted.name, sizeof(hosted.name))) {
         return err_set(err, ERR_NAME_INVALID, "the name is too long");
     }
     if (admin_read_begin(a, &r, err) < 0) {

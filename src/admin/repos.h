@@ -14,9 +14,9 @@ struct admin_repo {
     char name[512]; /* as the index has it: "stage/app", "docker.io/library/golang" */
 };
 
-/* Which repository a name means: a hosted one of exactly that name, also where no pattern of the
- * configuration holds it any more, else what routing makes of it. -1: ERR_NAME_UNKNOWN where there
- * is none, and what routing and the index say. */
+/* Which repository a name means, Larder's own host before it aside: a hosted one of exactly that
+ * name, also where no pattern of the configuration holds it any more, else what routing makes of
+ * it. -1: ERR_NAME_UNKNOWN where there is none, and what routing and the index say. */
 int admin_repo_find(const struct admin *a, struct slice name, struct admin_repo *ret,
                     struct err *err) MUST_CHECK;
 

@@ -379,7 +379,7 @@ void config_keep_fixed(struct config *fresh, struct config *now)
 
 /* --- routes -------------------------------------------------------------------------------- */
 
-/* The table and its two arrays in one piece, so that free() frees all. */
+/* The table and its arrays in one piece, so that free() frees all. */
 struct routes {
     struct route_table table;
     struct route_upstream upstreams[];
@@ -388,8 +388,11 @@ struct routes {
 struct route_table *config_routes(const struct config *c)
 {
     size_t size = c->n_upstreams * sizeof(struct route_upstream);
-    struct routes *r = xcalloc(1, sizeof(*r) + size + c->n_hosted * sizeof(const char *));
+    size_t n_texts = c->n_hosted + c->n_listeners;
+    struct routes *r = xcalloc(1, sizeof(*r) + size + n_texts * sizeof(const char *));
     const char **hosted = (const char **)(void *)&r->upstreams[c->n_upstreams];
+    const char **listeners = hosted + c->n_hosted;
+    size_t n_listeners = 0;
 
     for (size_t i = 0; i < c->n_upstreams; i++) {
         const struct config_upstream *u = &c->upstreams[i];
@@ -404,6 +407,12 @@ struct route_table *config_routes(const struct config *c)
     for (size_t i = 0; i < c->n_hosted; i++) {
         hosted[i] = c->hosted[i].pattern;
     }
-    r->table = (struct route_table){r->upstreams, c->n_upstreams, hosted, c->n_hosted};
+    for (size_t i = 0; i < c->n_listeners; i++) {
+        if (c->listeners[i].role != ROLE_ADMIN) {
+            listeners[n_listeners++] = c->listeners[i].address;
+        }
+    }
+    r->table = (struct route_table){r->upstreams, c->n_upstreams, hosted,
+                                    c->n_hosted,  listeners,      n_listeners};
     return &r->table;
 }

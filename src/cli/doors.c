@@ -49,6 +49,9 @@ static int open_one(struct doors *d, const struct config_listener *l, struct lis
     d->all[i].role = (int)l->role;
     d->all[i].push = l->push;
     d->n++;
+    if (l->role != ROLE_ADMIN && l->role != ROLE_CONTROL) {
+        d->images[d->n_images++] = d->all[i].text;
+    }
     return make_keys(l, i, &d->all[i], err);
 }
 
@@ -61,6 +64,7 @@ int doors_init(struct doors *d, const struct config *config, bool alone, struct 
     struct bound bound = {.from = from};
 
     d->all = xcalloc(n + 1, sizeof(*d->all));
+    d->images = xcalloc(n + 1, sizeof(*d->images));
     if (!alone && supervisor_receive(&bound.given, err) < 0) {
         return -1;
     }
@@ -78,6 +82,7 @@ void doors_fini(struct doors *d)
         tls_keys_free(d->all[i].tls);
     }
     free(d->all);
+    free(d->images);
     *d = (struct doors){0};
 }
 

@@ -15,6 +15,8 @@
 struct doors {
     struct http_listener *all; /* the configured ones, then the control socket */
     unsigned n;
+    const char **images; /* where images are served: of those for clients, each as it is bound */
+    unsigned n_images;
 };
 
 /* Binds them, or takes the sockets of the process before (`from`; NULL: there was none) or those

@@ -288,6 +288,13 @@ static unsigned most_connections(const struct config *c)
     return r.rlim_cur / 2 < CONNECTIONS_MAX ? (unsigned)(r.rlim_cur / 2) : CONNECTIONS_MAX;
 }
 
+static void tell_listeners(const struct engine *s, struct snapshot *snapshot)
+{
+    if (!s->alone) { /* else it is those of the configuration, where a server would listen */
+        snapshot_set_listeners(snapshot, s->doors.images, s->doors.n_images);
+    }
+}
+
 static int make_listeners(struct engine *s, struct inheritance *from, struct err *err)
 {
     const struct config *config = s->current->config;
@@ -303,7 +310,11 @@ static int make_listeners(struct engine *s, struct inheritance *from, struct err
 
     s->server = http_server_new(&server);
     s->listeners = listeners_new(&sink);
-    return doors_init(&s->doors, s->current->config, s->alone, from, s->listeners, err);
+    if (doors_init(&s->doors, s->current->config, s->alone, from, s->listeners, err) < 0) {
+        return -1;
+    }
+    tell_listeners(s, s->current);
+    return 0;
 }
 
 static int engine_make(struct engine *s, struct inheritance *from, struct err *err)
@@ -543,6 +554,7 @@ int engine_renew(struct engine *s, struct config *config, struct err *err)
     struct snapshot *fresh = snapshot_new(config);
 
     data_absolute(config);
+    tell_listeners(s, fresh);
     if (config->has_access && !config_same_listeners(s->current->config, config)) {
         /* Rules that come together with the listeners that ask who it is would leave the old ones
          * open. */

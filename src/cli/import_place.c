@@ -43,30 +43,32 @@ static void question_write(const struct image *i, bool replace, bool dry_run, st
                dry_run ? "true" : "false");
 }
 
-/* "changed" of an answer; what has none changed something. */
-static bool answer_changed(struct slice text)
+/* "changed" of an answer, true where there is none, and the name that the image is served by. */
+static void answer_read(struct slice text, struct image *i, bool *ret_changed)
 {
-    bool changed = true;
     struct jscan s;
 
+    *ret_changed = true;
     jscan_init(&s, text, 4, 64);
     if (jscan_next(&s) != JSCAN_OBJECT) {
-        return true;
+        return;
     }
     while (jscan_next(&s) == JSCAN_KEY) {
-        bool it = slice_is(s.token, "changed");
+        bool is_changed = slice_is(s.token, "changed");
+        bool is_name = slice_is(s.token, "name");
         enum jscan_token t = jscan_next(&s);
 
-        if (it && t == JSCAN_WORD) {
-            changed = !slice_is(s.token, "false");
+        if (is_changed && t == JSCAN_WORD) {
+            *ret_changed = !slice_is(s.token, "false");
+        } else if (is_name && t == JSCAN_STRING) {
+            ignore_result(!jscan_ascii(s.token, i->name, sizeof(i->name)));
         }
         ignore_result(jscan_skip(&s, t));
     }
-    return changed;
 }
 
 /* One question, by the name as it stands. */
-static int place_ask(struct taking *t, const struct image *i, bool dry_run, bool *ret_changed,
+static int place_ask(struct taking *t, struct image *i, bool dry_run, bool *ret_changed,
                      struct err *e)
 {
     struct line_request r = {.method = HTTP_POST, .target = TARGET, .has_body = true};
@@ -80,7 +82,7 @@ static int place_ask(struct taking *t, const struct image *i, bool dry_run, bool
     r.length = question.len;
     result = line_ask(t->im->line, &r, buf_view(&question), &answer, NULL, e);
     if (result == 0) {
-        *ret_changed = answer_changed(buf_view(&answer));
+        answer_read(buf_view(&answer), i, ret_changed);
     }
     buf_free(&answer);
     buf_free(&question);

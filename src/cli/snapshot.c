@@ -137,6 +137,12 @@ int snapshot_fill(struct snapshot *s, const struct snapshot_ground *ground, stru
     return 0;
 }
 
+void snapshot_set_listeners(struct snapshot *s, const char *const *addresses, size_t n)
+{
+    s->routes->listeners = addresses;
+    s->routes->n_listeners = n;
+}
+
 void snapshot_free(struct snapshot *s)
 {
     if (s == NULL) {

@@ -42,6 +42,9 @@ struct snapshot *snapshot_new(struct config *config);
 /* The second. -1 with ERR_CONFIG. */
 int snapshot_fill(struct snapshot *s, const struct snapshot_ground *ground,
                   struct err *err) MUST_CHECK;
+/* Says where clients really reach the server, as the configuration need not know it (port 0).
+ * Before anything is answered; borrows for its life. */
+void snapshot_set_listeners(struct snapshot *s, const char *const *addresses, size_t n);
 /* Once it is not busy, or no loop runs any more. NULL is accepted. */
 void snapshot_free(struct snapshot *s);
 

@@ -92,6 +92,49 @@ static int unknown_upstream(struct slice host, struct err *e)
     return err_set(e, ERR_NAME_UNKNOWN, "%.*s is not an upstream of this cache", (int)n, host.p);
 }
 
+/* --- Larder's own host --- */
+
+/* Whether a host means the address that is listened on; both without their ports. */
+static bool host_reaches(struct slice address, struct slice host)
+{
+    bool any = slice_is(address, "0.0.0.0");
+    bool any6 = slice_is(address, "[::]");
+    bool local = slice_is(address, "localhost");
+
+    if (slice_is_nocase(host, "localhost")) {
+        return any || any6 || local || slice_starts(address, "127.") || slice_is(address, "[::1]");
+    }
+    return slice_eq(address, host) || (any && slice_starts(host, "127.")) ||
+           (any6 && slice_is(host, "[::1]")) || (local && slice_is(host, "127.0.0.1"));
+}
+
+static bool is_own_host(const struct route_table *t, struct slice host)
+{
+    size_t colon = slice_rfind(host, ':');
+
+    for (size_t i = 0; i < t->n_listeners; i++) {
+        struct slice address = slice_str(t->listeners[i]);
+        size_t port = slice_rfind(address, ':');
+
+        if (colon < host.len && slice_eq(slice_from(address, port), slice_from(host, colon)) &&
+            host_reaches(slice_sub(address, 0, port), slice_sub(host, 0, colon))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct slice route_without_own(const struct route_table *t, struct slice name)
+{
+    size_t slash = slice_find(name, '/');
+    struct slice first = slice_sub(name, 0, slash);
+
+    if (slash == name.len || route_find_upstream(t, first) >= 0 || !is_own_host(t, first)) {
+        return name;
+    }
+    return slice_from(name, slash + 1);
+}
+
 /* --- the path --- */
 
 /* Decodes once; what could be taken for another path after decoding is refused, not guessed at. */
@@ -388,6 +431,9 @@ static int rest_parse(const struct routing *g, struct slice raw, struct route *r
     if (!endpoint_parse(rest, &r->kind, &name, &reference)) {
         return err_set(e, ERR_NOT_FOUND, "no such endpoint");
     }
+    if (g->role == ROLE_CONTROL) {
+        name = route_without_own(g->table, name);
+    }
     if (is_own(g, name, r->kind)) {
         r->own = true;
         memcpy(r->name, ROUTE_OWN, sizeof(ROUTE_OWN));
@@ -425,7 +471,7 @@ int route_parse_name(const struct route_table *t, enum route_role role, struct s
     struct route r = {.kind = ROUTE_TAGS, .upstream = -1, .hosted = -1};
     struct routing g = {.table = t, .role = role, .by_ns = -1, .by_prefix = -1};
 
-    if (repository_parse(&g, name, &r, e) < 0) {
+    if (repository_parse(&g, route_without_own(t, name), &r, e) < 0) {
         return -1;
     }
     *ret = r;

@@ -22,7 +22,8 @@
 #include "oci/digest.h"
 #include "oci/name.h"
 
-/* ROLE_CONTROL is the control socket's: as ROLE_ALL, and the name ROUTE_OWN means something. */
+/* ROLE_CONTROL is the control socket's, where commands ask: as ROLE_ALL, the name ROUTE_OWN means
+ * something, and names may have Larder's own host before them. */
 enum route_role { ROLE_ALL, ROLE_MIRROR, ROLE_REGISTRY, ROLE_ADMIN, ROLE_CONTROL };
 
 /* The store itself, in place of a repository: all blobs that are here, whoever has them as members.
@@ -44,6 +45,8 @@ struct route_table {
     size_t n_upstreams;
     const char *const *hosted;
     size_t n_hosted;
+    const char *const *listeners; /* where images are served: "127.0.0.1:5000", "unix:/path" */
+    size_t n_listeners;
 };
 
 enum route_kind {
@@ -102,9 +105,15 @@ int route_parse(const struct route_table *t, enum route_role role, struct slice 
 /* Index of the upstream that has this name or alias, or -1. */
 int route_find_upstream(const struct route_table *t, struct slice host);
 
+/* The name as it means something here, where commands and bundles write it as clients do, with
+ * Larder's own host before it: without that. It is the address of a listener, or another by which
+ * this machine reaches one: localhost:PORT, and where it listens on all addresses, loopback's. An
+ * upstream of that name goes first. */
+struct slice route_without_own(const struct route_table *t, struct slice name);
+
 /* Routes an image name as commands and bundles write it, by the rules above without ns and prefix
- * (docker.io/NAME is the Hub's). Fills kind ROUTE_TAGS, upstream, hosted, name, requested. Errors
- * as route_parse(). */
+ * (docker.io/NAME is the Hub's), and without Larder's own host. Fills kind ROUTE_TAGS, upstream,
+ * hosted, name, requested. Errors as route_parse(). */
 int route_parse_name(const struct route_table *t, enum route_role role, struct slice name,
                      struct route *ret, struct err *e);
 

@@ -3,6 +3,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -190,6 +191,34 @@ def test_rm(registry, larder):
     assert both(lar, "ls") == ""
     assert lar.get("/v2/stage/app/manifests/builder").status == 404
     assert lar.get("/v2/library/golang/manifests/1.18").status == 200
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_names_with_our_own_host(registry, larder, running):
+    """As docker has them; where no server runs, the address of the configuration counts."""
+    lar, *_ = mirror(registry, larder)
+    image = Image([1]).push(lar, "stage/app", "dev")
+    image.push(lar, "stage/app", "old")
+    port = lar.port if running else 5000
+    hosts = [f"127.0.0.1:{port}", f"localhost:{port}"]
+    if not running:
+        lar.stop()
+    for host in hosts:
+        assert good(run(lar, "ls", f"{host}/stage/app")) == good(run(lar, "ls", "stage/app"))
+        assert good(run(lar, "stages", f"{host}/golang")) == good(run(lar, "stages", "golang"))
+        assert "3 changed" in good(run(lar, "pin", f"{host}/stage/app:dev"))
+        assert "3 changed" in good(run(lar, "unpin", f"{host}/stage/app@{image.digest}"))
+        assert "already here" in run(lar, "warm", f"{host}/golang:1.18").stdout
+    assert good(run(lar, "rm", f"{hosts[0]}/stage/app:old")) == "removed tag stage/app:old\n"
+    out = str(lar.folder / "out.tar")
+    result = run(lar, "export", "-o", out, f"{hosts[0]}/stage/app:dev",
+                 f"{hosts[1]}/debian:bookworm")
+    assert result.returncode == 0 and result.stderr.startswith("larder: 2 images, "), result
+    refused(run(lar, "pin", "127.0.0.1:1/stage/app:dev"), "127.0.0.1:1 is not an upstream")
+    if running:
+        lar.process.send_signal(signal.SIGHUP)
+        lar.wait(lambda: "config.renewed" in lar.events, "the configuration is read again")
+        assert good(run(lar, "ls", f"{hosts[0]}/stage/app")) == good(run(lar, "ls", "stage/app"))
 
 
 @pytest.mark.parametrize("name, hint", [

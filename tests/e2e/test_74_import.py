@@ -216,9 +216,37 @@ def test_name_of_a_local_build(lar, tmp_path):
     """podman and buildah call localhost what was built there."""
     image = Image([1])
     path = tar(tmp_path / "x.tar", layout((image, "localhost/app:dev")))
-    refused(lar, [path], "localhost/app:dev", "--name gives the image another name")
+    line = refused(lar, [path], "localhost/app:dev", "tag it as stage/app",
+                   "--name gives the image another name")
+    assert "upstreams" not in line, line
     good(load(lar, path, "--name", "stage/app:dev"))
     check_image(lar, image, "stage/app", "dev")
+    path = tar(tmp_path / "y.tar", layout((image, "localhost/stage/other:dev")))
+    assert good(load(lar, path)).startswith(f"stage/other:dev {image.digest}\n")
+    check_image(lar, image, "stage/other", "dev")
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("names", [["stage/app:dev", "app:1"], ["ghcr.io/owner/app:1"]])
+def test_names_with_our_own_host(larder, tmp_path, names, running):
+    """As docker save writes what was pulled or pushed by it; where no server runs, the address of
+    the configuration counts."""
+    lar = larder(upstreams={"docker.io": "http://127.0.0.1:1"}, config={"offline": True})
+    host = lar.host if running else "127.0.0.1:5000"
+    image = Image([1, 2])
+    path = tar(tmp_path / "x.tar", docker_save(image, *(f"{host}/{name}" for name in names)))
+    if not running:
+        lar.stop()
+    told = [line.split(" ")[0] for line in good(load(lar, path)).splitlines()[:-1]]
+    assert told == [name.replace("app:1", "docker.io/library/app:1") if name == "app:1" else name
+                    for name in names]
+    if not running:
+        lar.start()
+    for name in names:
+        repo, tag = name.split(":")
+        assert lar.get(f"/v2/{repo}/manifests/{tag}").status == 200
+    refused(lar, [tar(tmp_path / "y.tar", docker_save(image, "127.0.0.1:1/stage/app:dev"))],
+            '"upstreams": { "127.0.0.1:1": {} }')
 
 
 def test_unknown_upstream(lar, tmp_path):

@@ -205,7 +205,8 @@ def test_place_under_a_mirrored_name(registry, larder):
     store(lar, manifest, config, *layers)
     name = "docker.io/library/tool"
     assert place(lar, name, digest_of(manifest), "1.0", dry_run=True) == (
-        200, {"blobs": 4, "bytes": sum(map(len, (manifest, config, *layers))), "changed": False})
+        200, {"name": name, "blobs": 4, "bytes": sum(map(len, (manifest, config, *layers))),
+              "changed": False})
     assert lar.get("/v2/tool/manifests/" + digest_of(manifest)).status != 200
     status, said = place(lar, name, digest_of(manifest), "1.0", "latest")
     assert (status, said["blobs"], said["changed"]) == (200, 4, True)

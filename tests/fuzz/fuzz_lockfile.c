@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct route_upstream upstreams[] = {{"docker.io", NULL, 0, true},
                                                   {"ghcr.io", NULL, 0, false}};
 static const char *const hosted[] = {"stage/**"};
-static const struct route_table table = {upstreams, 2, hosted, 1};
+static const struct route_table table = {upstreams, 2, hosted, 1, NULL, 0};
 
 static void check_images(const struct lockfile *l)
 {

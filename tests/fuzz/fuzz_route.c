@@ -19,7 +19,7 @@ static const struct route_upstream upstreams[] = {
     {"[::1]:5000", NULL, 0, false},
 };
 static const char *const hosted[] = {"stage/**", "cache/*", "a*b/**/c"};
-static const struct route_table table = {upstreams, 3, hosted, 3};
+static const struct route_table table = {upstreams, 3, hosted, 3, NULL, 0};
 
 static void check_route(const struct route *r, enum route_role role)
 {

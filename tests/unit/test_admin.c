@@ -9,7 +9,7 @@
 static const struct route_upstream UPSTREAMS[] = {{"docker.io", NULL, 0, true},
                                                   {"ghcr.io", NULL, 0, false}};
 static const char *const HOSTED[] = {"stage/**", "cache/**"};
-static const struct route_table ROUTES = {UPSTREAMS, 2, HOSTED, 2};
+static const struct route_table ROUTES = {UPSTREAMS, 2, HOSTED, 2, NULL, 0};
 
 static struct err err;
 static struct store *store;

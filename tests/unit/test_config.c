@@ -216,6 +216,13 @@ static void test_routes(void)
     CHECK_INT(route_find_upstream(t, slice_str("y.io")), 8);
     CHECK(route_parse_name(t, ROLE_ALL, slice_str("cache/a"), &r, &err) == 0 && r.hosted == 1);
     CHECK(route_parse_name(t, ROLE_ALL, slice_str("alpine"), &r, &err) == 0 && r.upstream == 0);
+    CHECK(t->n_listeners == 1 && strcmp(t->listeners[0], "127.0.0.1:5000") == 0);
+    free(t);
+    config_free(c);
+    c = parse("{\"listen\": [{\"address\": \"127.0.0.1:9\", \"role\": \"admin\"}, \"[::]:5000\"]}",
+              NULL);
+    t = config_routes(c);
+    CHECK(t->n_listeners == 1 && strcmp(t->listeners[0], "[::]:5000") == 0);
     free(t);
     config_free(c);
 }

@@ -15,7 +15,7 @@ static const char *const hub_aliases[] = {"index.docker.io"};
 static const struct route_upstream upstreams[] = {{"docker.io", hub_aliases, 1, true},
                                                   {"ghcr.io", NULL, 0, false}};
 static const char *const hosted[] = {"stage/**"};
-static const struct route_table table = {upstreams, 2, hosted, 1};
+static const struct route_table table = {upstreams, 2, hosted, 1, NULL, 0};
 
 static struct lockfile *parse(const char *text, struct err *e)
 {

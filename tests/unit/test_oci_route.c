@@ -18,10 +18,13 @@ static const struct route_upstream upstreams[] = {
     {"[::1]:5001", NULL, 0, false},
 };
 static const char *const hosted[] = {"stage/**", "cache/*", "v2/**", "solo"};
-static const struct route_table table = {upstreams, ARRAY_LEN(upstreams), hosted,
-                                         ARRAY_LEN(hosted)};
+static const char *const listeners[] = {"127.0.0.1:5000", "0.0.0.0:5002", "[::]:5003",
+                                        "10.0.0.1:5004",  "[::1]:5001",   "unix:/run/x:5005",
+                                        "localhost:5006"};
+static const struct route_table table = {upstreams, ARRAY_LEN(upstreams), hosted, ARRAY_LEN(hosted),
+                                         listeners, ARRAY_LEN(listeners)};
 static const struct route_upstream closed_upstreams[] = {{"ghcr.io", NULL, 0, false}};
-static const struct route_table closed = {closed_upstreams, 1, NULL, 0};
+static const struct route_table closed = {closed_upstreams, 1, NULL, 0, NULL, 0};
 
 static int parse(enum route_role role, const char *target, struct route *r, struct err *e)
 {
@@ -386,7 +389,11 @@ static void test_name(void)
                  {"docker.io/alpine", "docker.io/library/alpine"},
                  {"alpine", "docker.io/library/alpine"},
                  {"stage/x", "stage/x"},
-                 {"ghcr.io/a/b", "ghcr.io/a/b"}};
+                 {"ghcr.io/a/b", "ghcr.io/a/b"},
+                 {"127.0.0.1:5000/stage/x", "stage/x"},
+                 {"127.0.0.1:5000/alpine", "docker.io/library/alpine"},
+                 {"127.0.0.1:5000/ghcr.io/a/b", "ghcr.io/a/b"},
+                 {"[::1]:5001/a", "[::1]:5001/a"}};
     struct route r = {0};
     struct err e;
 
@@ -402,6 +409,38 @@ static void test_name(void)
     CHECK_INT(e.code, ERR_NAME_INVALID);
     CHECK(route_parse_name(&table, ROLE_ALL, slice_str(""), &r, &e) == -1);
     CHECK_INT(e.code, ERR_NAME_INVALID);
+}
+
+/* Larder's own host, as those write it who reach it. An upstream of that name goes first. */
+static void test_own_host(void)
+{
+    static const char *const own[] = {
+        "127.0.0.1:5000", "localhost:5000", "LOCALHOST:5000", "0.0.0.0:5002",  "127.0.0.1:5002",
+        "127.1.2.3:5002", "localhost:5002", "[::]:5003",      "[::1]:5003",    "localhost:5003",
+        "10.0.0.1:5004",  "localhost:5001", "localhost:5006", "127.0.0.1:5006"};
+    static const char *const other[] = {
+        "127.0.0.2:5000", "[::1]:5000",     "127.0.0.1:5001",  "127.0.0.1",
+        "localhost",      "10.0.0.1:5002",  "[::1]:5002",      "127.0.0.1:5003",
+        "localhost:5004", "localhost:5005", "unix:/run/x",     "[::1]:5001",
+        ":5000",          "127.0.0.1:",     "127.0.0.1:05000", "cache.local:5000"};
+    char name[64];
+    struct route r = {0};
+    struct err e;
+
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        snprintf(name, sizeof(name), "%s/stage/x", own[i]);
+        CHECK_NOTE(slice_is(route_without_own(&table, slice_str(name)), "stage/x"), name);
+        CHECK(slice_is(route_without_own(&table, slice_str(own[i])), own[i]));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(other); i++) {
+        snprintf(name, sizeof(name), "%s/stage/x", other[i]);
+        CHECK_NOTE(slice_is(route_without_own(&table, slice_str(name)), name), name);
+    }
+    CHECK(parse(ROLE_ALL, "/v2/127.0.0.1:5000/stage/x/manifests/dev", &r, &e) == -1);
+    CHECK_INT(e.code, ERR_NAME_UNKNOWN);
+    CHECK(parse(ROLE_CONTROL, "/v2/127.0.0.1:5000/stage/x/manifests/dev", &r, &e) == 0);
+    CHECK_STR(r.name, "stage/x");
+    CHECK_INT(r.hosted, 0);
 }
 
 /* On the control socket "-" is the store itself, for blobs and uploads. */
@@ -438,6 +477,7 @@ static void test_own(void)
 
 int main(void)
 {
+    test_own_host();
     test_own();
     test_good();
     test_bad();
