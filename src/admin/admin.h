@@ -63,7 +63,7 @@ int admin_run(const struct admin *a, const struct admin_command *c, const struct
  * what each adds and shares. ERR_NAME_UNKNOWN, ERR_STORE, ERR_TOO_LARGE. */
 int admin_stages(const struct admin *a, const struct admin_query *q, struct buf *out,
                  struct err *err) MUST_CHECK;
-/* Repositories and their tags. The same errors. */
+/* Repositories, their tags, and of hosted ones the manifests that no tag holds. The same errors. */
 int admin_ls(const struct admin *a, const struct admin_query *q, struct buf *out,
              struct err *err) MUST_CHECK;
 /* Removes a tag (REPOSITORY:TAG), a manifest with its tags (REPOSITORY@DIGEST), or all that a

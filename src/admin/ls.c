@@ -1,7 +1,8 @@
-/* admin/ls.c - repositories, their tags, and how many bytes each takes. */
+/* admin/ls.c - repositories, their tags, what has none, and how many bytes each takes. */
 #include "admin/repos.h"
 #include "base/clock.h"
 #include "oci/manifest.h"
+#include "store/untagged.h"
 
 #include <stdlib.h>
 
@@ -123,6 +124,27 @@ static bool count_member(void *arg, const struct digest *d, const struct member_
     return true;
 }
 
+/* What no tag holds; each of them, where the repository was asked for. */
+static void write_untagged(struct listing *l, bool named)
+{
+    char text[DIGEST_TEXT_MAX];
+    struct untagged u;
+
+    untagged_find(l->read, l->repo->id, &u);
+    buf_printf(l->out, "\"untagged\":{\"manifests\":%zu,\"bytes\":%llu%s", u.n,
+               (unsigned long long)u.bytes, named ? ",\"list\":[" : "");
+    for (size_t i = 0; i < u.n && named && !l->out->failed; i++) {
+        const struct digest *d = &u.all[i].digest;
+
+        buf_printf(l->out, "%s\n {\"digest\":\"%s\",\"bytes\":%llu", i == 0 ? "" : ",",
+                   digest_text(d, text), (unsigned long long)bytes_of(l->read, d, &l->blobs));
+        write_time(l->out, "since", u.all[i].since);
+        buf_str(l->out, u.all[i].pinned ? ",\"pinned\":true}" : "}");
+    }
+    buf_str(l->out, named ? "]}," : "},");
+    untagged_fini(&u);
+}
+
 /* One that holds nothing any more is not told, unless it was asked for. */
 static int write_repo(const struct admin *a, const struct admin_repo *repo, bool named,
                       struct listing *l, struct err *err)
@@ -137,9 +159,13 @@ static int write_repo(const struct admin *a, const struct admin_repo *repo, bool
     l->members = l->manifests = l->bytes = 0;
     admin_repo_json(l->out, repo->kind, repo->name);
     index_each_member(l->read, repo->id, count_member, l);
-    buf_printf(l->out, ",\"blobs\":%llu,\"manifests\":%llu,\"bytes\":%llu,\"tags\":[",
+    buf_printf(l->out, ",\"blobs\":%llu,\"manifests\":%llu,\"bytes\":%llu,",
                (unsigned long long)l->members, (unsigned long long)l->manifests,
                (unsigned long long)l->bytes);
+    if (repo->kind == REPO_HOSTED) {
+        write_untagged(l, named);
+    }
+    buf_str(l->out, "\"tags\":[");
     l->first = true;
     index_each_tag(l->read, repo->id, TAG_TAG, "", write_tag, l);
     buf_str(l->out, "]}");

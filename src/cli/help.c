@@ -57,7 +57,11 @@ static const char *const HELP[COMMAND_COUNT] = {
         "\n"
         "Lists the repositories that were pushed to and their tags, or those of REPOSITORY, which "
         "may\n"
-        "be a mirrored one. Sizes are what is here, each blob once.\n" STORE_HELP
+        "be a mirrored one. Sizes are what is here, each blob once. Without a tag are manifests "
+        "that\n"
+        "neither a tag nor an index with one holds, and what only they need; with REPOSITORY each "
+        "is\n"
+        "named.\n" STORE_HELP
         "  --all                    the mirrored repositories too\n" JSON_HELP HELP_HELP,
     [COMMAND_RM] = "usage: larder rm [FLAG]... NAME...\n"
                    "\n"

@@ -1,4 +1,4 @@
-/* cli/ls.c - `larder ls`: repositories and their tags. */
+/* cli/ls.c - `larder ls`: repositories, their tags, and what has none. */
 #include "cli/ls.h"
 
 #include "cli/command.h"
@@ -21,6 +21,34 @@ static void add_repository(struct render *r, const json_t *repository)
                xasprintf("%s%s%s", upstream, upstream[0] == '\0' ? "" : "/",
                          command_text(repository, "repository")),
                xstrdup(render_size(command_number(repository, "bytes"), size)), buf_take(&note));
+}
+
+/* Manifests that no tag holds: how many, and what only they need; below, which. */
+static void add_untagged(struct render *r, const json_t *repository)
+{
+    const json_t *untagged = json_object_get(repository, "untagged");
+    const json_t *one;
+    char size[RENDER_SIZE_MAX];
+    struct buf note;
+    size_t i;
+
+    if (command_number(untagged, "manifests") == 0) {
+        return;
+    }
+    buf_init(&note, 1024);
+    command_count(&note, command_number(untagged, "manifests"), "manifest");
+    buf_printf(&note, "; `untagged_after` or `larder rm %s@DIGEST` removes %s",
+               command_text(repository, "repository"),
+               command_number(untagged, "manifests") == 1 ? "it" : "them");
+    render_add(r, xstrdup("  without a tag"),
+               xstrdup(render_size(command_number(untagged, "bytes"), size)), buf_take(&note));
+    json_array_foreach(json_object_get(untagged, "list"), i, one)
+    {
+        render_add(r, xasprintf("    since %s", command_text(one, "since")),
+                   xstrdup(render_size(command_number(one, "bytes"), size)),
+                   xasprintf("%s%s", command_text(one, "digest"),
+                             json_is_true(json_object_get(one, "pinned")) ? "  pinned" : ""));
+    }
 }
 
 static void add_tag(struct render *r, const json_t *tag)
@@ -56,6 +84,7 @@ static void tell(const json_t *answer, struct buf *out)
         {
             add_tag(&r, tag);
         }
+        add_untagged(&r, repository);
     }
     render_print(&r, out);
     render_fini(&r);

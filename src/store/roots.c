@@ -61,8 +61,11 @@ void roots_fini(struct roots *r)
 
 static bool is_root(const struct roots *r, const struct digest *d, const struct member_record *m)
 {
-    return m->proved > r->before || judge_is_tagged(r->judge, r->repo, d) ||
-           lease_held(r->leases, d) || judge_is_pinned(r->judge, d);
+    if (judge_is_tagged(r->judge, r->repo, d)) {
+        return true;
+    }
+    return r->leases != NULL &&
+           (m->proved > r->before || lease_held(r->leases, d) || judge_is_pinned(r->judge, d));
 }
 
 static bool get_manifest(const struct roots *r, const struct digest *d, struct member_record *ret)

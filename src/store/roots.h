@@ -29,7 +29,7 @@ struct roots {
     unsigned visited;  /* the caller's to reset */
 };
 
-/* judge and leases are borrowed. */
+/* judge and leases are borrowed. `leases` NULL: tags alone make roots. */
 void roots_init(struct roots *r, const struct judge *judge, struct leases *leases);
 void roots_fini(struct roots *r);
 /* Whether the member, a manifest, is a root or held by one. */

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from larder import PROGRAM
+from push import put_manifest
 from registry import CONFIG, INDEX, LAYER, MANIFEST, digest_of, noise
 
 
@@ -163,6 +164,43 @@ def test_ls_of_what_was_pushed(registry, larder):
         "stage/again", "release", "stage/app", "builder", "ci", "dev", "other", "release"]
     assert len(both(lar, "ls", "stage/again").splitlines()) == 2
     assert "docker.io/library/golang" in both(lar, "ls", "--all")
+
+
+def test_ls_of_what_has_no_tag(registry, larder):
+    """Children of an index that has one, and what refers to them, do not count."""
+    lar = larder(upstreams={"docker.io": registry.url})
+    old = Image([1, 2]).push(lar, "stage/app", "dev")
+    new = Image([1, 3]).push(lar, "stage/app", "dev")
+    child = Image([4]).push(lar, "stage/app", Image([4]).digest)
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
+        {"mediaType": MANIFEST, "digest": child.digest, "size": len(child.body)}]}).encode()
+    put_manifest(lar, "multi", index, INDEX)
+    proof = Image([5])
+    proof.body = json.dumps({**proof.manifest, "subject": {
+        "mediaType": MANIFEST, "digest": child.digest, "size": len(child.body)}}).encode()
+    proof.digest = digest_of(proof.body)
+    proof.push(lar, "stage/app", proof.digest)
+    size = len(old.body) + len(old.config) + len(old.layers[1])  # the first one is shared
+    whole, = json.loads(both(lar, "ls", "--json"))["repositories"]
+    assert whole["manifests"] == 5 and whole["untagged"] == {"manifests": 1, "bytes": size}
+    named, = json.loads(both(lar, "ls", "stage/app", "--json"))["repositories"]
+    one, = named["untagged"].pop("list")
+    assert named["untagged"] == whole["untagged"]
+    assert one["digest"] == old.digest and one["bytes"] == old.bytes and one["since"] <= "2100"
+    row = both(lar, "ls").splitlines()[-1].split()
+    assert row[:3] == ["without", "a", "tag"] and row[5:7] == ["1", "manifest;"]
+    assert row[-5:] == ["`larder", "rm", "stage/app@DIGEST`", "removes", "it"]
+    row = both(lar, "ls", "stage/app").splitlines()[-1].split()
+    assert row[0] == "since" and row[-1] == old.digest
+    good(run(lar, "rm", "stage/app:multi"))
+    good(run(lar, "rm", "stage/app@" + old.digest))
+    whole, = json.loads(both(lar, "ls", "--json"))["repositories"]
+    assert whole["untagged"]["manifests"] == 3
+    named, = json.loads(good(run(lar, "ls", "stage/app", "--json")))["repositories"]
+    for one in named["untagged"]["list"]:
+        good(run(lar, "rm", "stage/app@" + one["digest"]))
+    assert "without" not in both(lar, "ls", "stage/app")
+    assert lar.get("/v2/stage/app/manifests/dev").body == new.body
 
 
 def test_rm(registry, larder):
