@@ -41,11 +41,12 @@ static void pin_apply(struct index_write *w, struct index_txn *t)
     }
 }
 
-/* Which manifest is meant, as it is here. */
-static int find(const struct admin *a, const char *text, struct digest *ret, struct err *err)
+/* Which manifest is meant, as it is here, and whether its repository is mirrored. */
+static int find(const struct admin *a, const char *text, struct digest *ret, bool *ret_mirrored,
+                struct err *err)
 {
     struct reference reference;
-    struct admin_repo repo;
+    struct admin_repo repo = {0};
     struct tag_record tag;
     struct index_read *r;
     int result = 0;
@@ -54,6 +55,7 @@ static int find(const struct admin *a, const char *text, struct digest *ret, str
         admin_repo_find(a, slice_str(reference.name), &repo, err) < 0) {
         return -1;
     }
+    *ret_mirrored = repo.kind == REPO_MIRRORED;
     if (reference.by_digest) {
         *ret = reference.digest;
         return 0;
@@ -69,6 +71,11 @@ static int find(const struct admin *a, const char *text, struct digest *ret, str
     }
     index_read_end(r);
     return result;
+}
+
+static bool is_absent(const struct err *err)
+{
+    return err->code == ERR_MANIFEST_UNKNOWN || err->code == ERR_BLOB_UNKNOWN;
 }
 
 static int pin_all(const struct admin *a, const struct closure *c, bool pin, struct buf *out,
@@ -90,15 +97,21 @@ static int pin_run(const struct admin *a, const struct admin_query *q, bool pin,
 {
     struct closure c = {0};
     struct digest d;
-    int result = find(a, q->name, &d, err);
+    bool mirrored = false;
+    int result = find(a, q->name, &d, &mirrored, err);
 
     if (result == 0) {
         result = closure_read(a->store, &d, &c, err);
     }
     if (result == 0 && pin && c.n_missing > 0) {
-        result = err_set(err, ERR_BLOB_UNKNOWN,
-                         "%zu of the blobs of %.120s are not here: `larder warm` fetches them",
+        result = err_set(err, ERR_BLOB_UNKNOWN, "%zu of the blobs of %.90s are not here",
                          c.n_missing, q->name);
+    }
+    if (result < 0 && pin && mirrored && is_absent(err)) {
+        struct err said = *err;
+
+        err_set(err, said.code, "%.130s; `larder warm %.90s` fetches what is missing", said.text,
+                q->name);
     }
     if (result == 0) {
         result = pin_all(a, &c, pin, out, err);

@@ -74,16 +74,18 @@ static const char *label(const struct gather *g, char out[REFERENCE_TEXT_MAX])
 }
 
 /* Something is not here. What was pushed cannot be fetched again. */
-static int absent(const struct gather *g, const char *what, const char *flags, struct err *err)
+static int absent(const struct gather *g, const char *what, bool referrers, struct err *err)
 {
+    bool by_digest = g->w->by_digest && !g->w->is_whole && g->w->tag[0] != '\0';
+    struct export_lack *lack = &g->x->lack;
     char text[REFERENCE_TEXT_MAX];
+    char digest[DIGEST_TEXT_MAX];
 
     label(g, text);
-    if (g->is_hosted) {
-        return err_set(err, ERR_MANIFEST_UNKNOWN, "%.120s%s", text, what);
-    }
-    return err_set(err, ERR_MANIFEST_UNKNOWN, "%.90s%s; `larder warm%s %.90s` fetches it", text,
-                   what, flags, text);
+    *lack = (struct export_lack){true, !g->is_hosted, referrers, ""};
+    snprintf(lack->name, sizeof(lack->name), "%s%s%s", text, by_digest ? "@" : "",
+             by_digest ? digest_text(&g->w->digest, digest) : "");
+    return err_set(err, ERR_MANIFEST_UNKNOWN, "%.120s%s", text, what);
 }
 
 static int wrong(const struct gather *g, struct err *err)
@@ -160,7 +162,7 @@ static int refuse(const struct gather *g, const struct walk_item *item, const st
 
     digest_text(d, text);
     snprintf(what, sizeof(what), " is not whole here: %.19s… is missing", text);
-    return absent(g, what, item->referrer ? " --referrers" : "", err);
+    return absent(g, what, item->referrer, err);
 }
 
 /* A manifest, or a blob of it, is not here. */
@@ -414,7 +416,7 @@ static int prune(struct gather *g, struct err *err)
             manifest_parse(buf_view(&g->root.text), slice_str(n->media_type), &m, err) == 0 &&
             m->n_children > 0) {
             manifest_free(m);
-            return absent(g, " is not here but for its index", "", err);
+            return absent(g, " is not here but for its index", false, err);
         }
         manifest_free(m);
         n->dropped = i > 0 && n->is_index && n->taken == 0 && !n->referrer;
@@ -534,7 +536,7 @@ static int root_read(struct gather *g, struct err *err)
              by_digest ? digest_text(&g->w->digest, text) : g->w->tag);
     result = export_ask_body(g->x, target, by_digest ? &g->w->digest : NULL, &g->root, err);
     if (result == 1) {
-        return absent(g, " is not here", "", err);
+        return absent(g, " is not here", false, err);
     }
     return result < 0 ? wrong(g, err) : 0;
 }

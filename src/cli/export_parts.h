@@ -5,6 +5,7 @@
  *     export_wanted.c   which images: arguments, --file, --lock, --all
  *     export_ask.c      questions to the engine: names, manifests, blobs
  *     export_image.c    one image: all that is here of it
+ *     export_lack.c     what is said of those that are not here
  *     export_base.c     what the other side has: --have, --since
  *     export_texts.c    larder/list, index.json and manifest.json
  *     export_write.c    all of it into an archive, or a folder
@@ -39,6 +40,14 @@ struct export_base {
     struct spool spool;
 };
 
+/* Why an image cannot go: it is not here, or not whole. */
+struct export_lack {
+    bool is_set;
+    bool can_be_fetched; /* it is mirrored */
+    bool referrers;      /* it is one of those that lacks */
+    char name[REFERENCE_TEXT_MAX + DIGEST_TEXT_MAX];
+};
+
 /* The command. Owner: export_run(). */
 struct export
 {
@@ -57,7 +66,8 @@ struct export
     uint64_t written; /* bytes of blobs, for progress */
     uint64_t kept;    /* blobs that were in the folder already */
     uint64_t left_out;
-    struct ed25519 *key; /* --sign, or NULL */
+    struct export_lack lack; /* of the image at hand, once it was found so */
+    struct ed25519 *key;     /* --sign, or NULL */
     struct export_base base;
     struct imageset images;
     struct blobset blobs;   /* of the bundle */
@@ -129,8 +139,31 @@ int export_open_blob(struct export *x, const struct digest *d, uint64_t size,
 
 /* --- export_image.c ------------------------------------------------------------------------ */
 
-/* Adds the image, with all that belongs to it. -1 where it is not here, or not as it must be. */
+/* Adds the image, with all that belongs to it. -1 where it is not here (x->lack is set), or not as
+ * it must be. */
 int export_image(struct export *x, const struct export_wanted *w, struct err *err) MUST_CHECK;
+
+/* --- export_lack.c ------------------------------------------------------------------------- */
+
+/* Images that lack. Owner: whoever looks for them. */
+struct export_lacking {
+    size_t n;
+    size_t n_fetched; /* of them, what `larder warm` can fetch */
+    struct err first;
+    struct buf names; /* of those that are named to it */
+    bool of_file;
+    bool of_lock;
+    bool referrers;
+};
+
+void export_lacking_init(struct export_lacking *l);
+void export_lacking_fini(struct export_lacking *l);
+/* Adds the one that x->lack and *err tell of; from the second on each is said at once, up to 20. */
+void export_lacking_add(struct export *x, struct export_lacking *l, enum wanted_by by,
+                        const struct err *err);
+/* -1 with what all of them come to, and the `larder warm` that fetches them. */
+int export_lacking_refuse(struct export *x, const struct export_lacking *l,
+                          struct err *err) MUST_CHECK;
 
 /* --- export_base.c ------------------------------------------------------------------------- */
 

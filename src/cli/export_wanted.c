@@ -27,23 +27,50 @@ static int find_wanted(struct export *x, const struct wanted *i, struct err *err
     return export_image(x, &w, err);
 }
 
+/* All are looked for, so that one `larder warm` fetches what lacks. */
 static int find_named(struct export *x, struct err *err)
 {
-    for (size_t i = 0; i < x->wanted.n; i++) {
-        if (find_wanted(x, &x->wanted.all[i], err) < 0) {
-            return -1;
+    struct export_lacking l;
+    int result = 0;
+
+    export_lacking_init(&l);
+    for (size_t i = 0; i < x->wanted.n && result == 0; i++) {
+        x->lack.is_set = false;
+        result = find_wanted(x, &x->wanted.all[i], err);
+        if (result < 0 && x->lack.is_set) {
+            export_lacking_add(x, &l, x->wanted.all[i].by, err);
+            result = 0;
         }
     }
-    return 0;
+    if (result == 0 && l.n > 0) {
+        result = export_lacking_refuse(x, &l, err);
+    }
+    export_lacking_fini(&l);
+    return result;
 }
 
 /* --- all that is here ---------------------------------------------------------------------- */
 
+static void leave_out(struct export *x, struct err *err)
+{
+    struct export_lacking l;
+    char *note;
+
+    export_lacking_init(&l);
+    if (x->lack.is_set) {
+        export_lacking_add(x, &l, WANTED_BY_NAME, err);
+        ignore_result(export_lacking_refuse(x, &l, err) < 0);
+    }
+    note = xasprintf("left out: %s", err->text);
+    export_note(x, note);
+    free(note);
+    export_lacking_fini(&l);
+}
+
 /* One that has no tag, and is not whole, is likely what a tag meant before. */
 static int find_one_of_all(struct export *x, const struct export_wanted *w, struct err *err)
 {
-    char *note;
-
+    x->lack.is_set = false;
     if (export_image(x, w, err) == 0) {
         return 0;
     }
@@ -52,9 +79,7 @@ static int find_one_of_all(struct export *x, const struct export_wanted *w, stru
     }
     if (w->tag[0] != '\0') {
         x->left_out++;
-        note = xasprintf("left out: %s", err->text);
-        export_note(x, note);
-        free(note);
+        leave_out(x, err);
     }
     return 0;
 }

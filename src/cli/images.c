@@ -92,9 +92,14 @@ static int add_list(struct images *i, const char *path, struct err *err)
 
         line = slice_sub(line, 0, slice_find(line, '#'));
         line = slice_trim(slice_sub(line, 0, slice_find(line, '\r')));
-        if (line.len > 0 && add_text(i, line, &w, err) < 0) {
+        if (line.len == 0) {
+            continue;
+        }
+        if (add_text(i, line, &w, err) < 0) {
             result =
                 err_wrap(err, "%s: line %zu", strcmp(path, "-") == 0 ? "standard input" : path, n);
+        } else {
+            w->by = WANTED_BY_FILE;
         }
     }
     buf_free(&text);
@@ -114,6 +119,7 @@ static int add_locked(struct images *i, const struct lock_image *image, struct e
     if (add(i, &r, &w, err) < 0) {
         return -1;
     }
+    w->by = WANTED_BY_LOCK;
     for (size_t k = 0; k < image->n_platforms; k++) {
         struct platform p;
 
@@ -159,6 +165,7 @@ static int add_from(struct images *i, const struct dockerfile_image *image, stru
     if (add_text(i, slice_str(image->name), &w, err) < 0) {
         return err_wrap(err, "line %u", image->line);
     }
+    w->by = WANTED_BY_DOCKERFILE;
     if (image->platform[0] == '\0') {
         return 0;
     }

@@ -15,9 +15,13 @@
 #define IMAGES_MAX 200000
 #define IMAGES_PLATFORMS_MAX 64
 
+/* Where an image was named. */
+enum wanted_by { WANTED_BY_NAME, WANTED_BY_FILE, WANTED_BY_LOCK, WANTED_BY_DOCKERFILE };
+
 /* An image that is wanted. Owner: the list. */
 struct wanted {
     struct reference reference;
+    enum wanted_by by;
     struct platform *platforms; /* of it alone, as a lock file or FROM --platform says; n 0: those
                                    of the command */
     size_t n_platforms;

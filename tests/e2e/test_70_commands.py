@@ -322,6 +322,17 @@ def test_ls(registry, larder):
     assert tag["bytes"] == debian.bytes and tag["fetched"] <= tag["checked"]
 
 
+def test_pin_names_what_fetches(registry, larder):
+    lar = larder(upstreams={"docker.io": registry.url})
+    image = Image([1, 2]).upstream(registry, "library/x", "1")
+    assert lar.get("/v2/library/x/manifests/1").body == image.body
+    lar.wait(lambda: lar.get("/v2/library/x/manifests/1").source() == "hit", "it is kept")
+    refused(run(lar, "pin", "x:1"), "3 of the blobs of x:1 are not here; `larder warm x:1` fetches")
+    refused(run(lar, "pin", "x:2"), "library/x:2 is not here; `larder warm x:2` fetches")
+    Image([1]).push(lar, "stage/app", "dev")
+    assert "warm" not in refused(run(lar, "pin", "stage/app:none"), "stage/app:none is not here")
+
+
 @pytest.mark.parametrize("words", [["stages"], ["ls"]])
 @pytest.mark.parametrize("name, hint", [
     ("stage/none", "stage/none"),

@@ -246,6 +246,31 @@ def test_not_here(cache, registry, tmp_path):
     refused_by(cache, tmp_path, ["debian:12", "y:1"], "docker.io/library/y:1")
 
 
+def test_several_not_here(cache, tmp_path):
+    """All are named, up to 20, and the one command that fetches them."""
+    def said(*words):
+        result = export(cache, "-o", tmp_path / "refused", *words, text=True)
+        assert result.returncode == 1 and result.stdout == "", result
+        assert not (tmp_path / "refused").exists()
+        return result.stderr.splitlines()
+
+    assert said("debian:13", "debian:12", "ghcr.io/o/x:2", "--platform", "linux/amd64") == [
+        "larder: docker.io/library/debian:13 is not here", "larder: ghcr.io/o/x:2 is not here",
+        "larder: `larder warm --platform linux/amd64 docker.io/library/debian:13 ghcr.io/o/x:2` "
+        "fetches them", "larder: nothing is written: 2 images are missing"]
+    lines = said("stage/none:1", "debian:13")
+    assert lines[2:] == ["larder: `larder warm docker.io/library/debian:13` fetches those that "
+                         "were not pushed here", "larder: nothing is written: 2 images are missing"]
+    names = tmp_path / "names"
+    names.write_text("".join(f"stage/none:{n}\n" for n in range(30)))
+    lines = said("--file", names)
+    assert lines[19:] == ["larder: stage/none:19 is not here", "larder: and 10 more",
+                          "larder: nothing is written: 30 images are missing"]
+    names.write_text("debian:13\n")
+    assert said("--file", names) == [f"larder: docker.io/library/debian:13 is not here; "
+                                     f"`larder warm --file {names}` fetches it"]
+
+
 def test_layer_of_another_size(cache, tmp_path):
     """The file is damaged: it is not carried as if it were whole."""
     path = cache.debian.layers[0][7:]
