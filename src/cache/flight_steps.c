@@ -255,12 +255,14 @@ static void reserve_whole(struct flight *f, uint64_t size)
     struct store *s = f->cache->store;
     struct err err;
 
+    f->ingest.expected = size;
     if (store_reserve(s, size)) {
         f->ingest.reserved = size;
     } else if (!store_may_hold(s, size)) {
         log_event(LOG_INFO, "store.refused",
-                  "a blob of %llu bytes is passed through: no room in the budget",
-                  (unsigned long long)size);
+                  "a blob of %llu bytes is passed through, not kept: %llu are the most that may be "
+                  "held (cache.max_size, cache.min_free)",
+                  (unsigned long long)size, (unsigned long long)store_budget(s));
         ignore_result(flight_window_open(f, &err) < 0);
     }
 }

@@ -621,6 +621,10 @@ static bool take_digest(struct request *q)
  * process has the store. */
 static void receive_start(struct request *q)
 {
+    const struct http_head *head = &q->x->head;
+    struct upload_push *p = q->upload;
+
+    upload_expect(p->upload, head->framing == HTTP_BODY_LENGTH ? head->length : p->left);
     if (q->changing) {
         store_change_end(store_of(q));
         q->changing = false;

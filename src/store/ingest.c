@@ -22,8 +22,9 @@
 #define ROOM_TRIES 16
 #define WRITE_BACK ((uint64_t)8 << 20)
 #define WRITE_BACK_WINDOW ((uint64_t)32 << 20)
-/* Reserved at a time where the size is not known. */
+/* Reserved at a time where the size is not known; in a small store such a part of it. */
 #define GROW ((uint64_t)8 << 20)
+#define GROW_PART 16
 
 /* --- errors -------------------------------------------------------------------------------- */
 
@@ -41,6 +42,18 @@ static int ingest_error(const struct ingest *in, int error, const char *doing, s
     count(store_errors);
     return err_set(err, full ? ERR_NO_SPACE : ERR_STORE, "%s: %s %s: %s", in->store->dir, doing,
                    ingest_text(in, text), strerror(error));
+}
+
+static int no_room(const struct ingest *in, uint64_t size, bool or_more, struct err *err)
+{
+    struct budget *b = in->store->budget;
+    char text[DIGEST_TEXT_MAX];
+
+    return err_set(err, ERR_NO_SPACE,
+                   "%.80s: no room for %" PRIu64 " bytes%s: %" PRIu64 " are held, and %" PRIu64
+                   " may be (cache.max_size, cache.min_free); %s",
+                   in->store->dir, size, or_more ? " or more" : "", budget_held(b), budget_max(b),
+                   ingest_text(in, text));
 }
 
 /* --- opening ------------------------------------------------------------------------------- */
@@ -175,12 +188,9 @@ static bool take_room(struct store *s, uint64_t size, uint64_t backed)
 static int reserve(struct ingest *in, uint64_t size, struct err *err)
 {
     uint64_t want = size == UINT64_MAX ? in->resumed : size;
-    char text[DIGEST_TEXT_MAX];
 
     if (!take_room(in->store, want, in->resumed)) {
-        return err_set(err, ERR_NO_SPACE,
-                       "%s: no room for %s of %" PRIu64 " bytes (cache.max_size, cache.min_free)",
-                       in->store->dir, ingest_text(in, text), want);
+        return no_room(in, want, false, err);
     }
     in->reserved = want;
     atomic_store(&in->backed, in->resumed);
@@ -281,20 +291,35 @@ int ingest_open_whole(struct ingest *in, struct store *s, const char *name, cons
 
 /* --- writing ------------------------------------------------------------------------------- */
 
-/* More came than was reserved: the size was not known, or was wrong. */
+/* How much is reserved at once: so that others are seldom asked to give way, and no more than is to
+ * come. */
+static uint64_t grow_step(const struct ingest *in, uint64_t reserved)
+{
+    uint64_t step = budget_max(in->store->budget) / GROW_PART;
+
+    step = step < GROW ? step : GROW;
+    return in->expected > reserved && in->expected - reserved < step ? in->expected - reserved
+                                                                     : step;
+}
+
+/* More came than was reserved: the size was not known, or was wrong. Where a step does not fit,
+ * what came may. */
 static int grow(struct ingest *in, uint64_t end, struct err *err)
 {
-    char text[DIGEST_TEXT_MAX];
+    uint64_t reserved;
 
-    while (end > in->reserved + atomic_load(&in->grown)) {
-        if (!take_room(in->store, GROW, 0)) {
-            return err_set(err, ERR_NO_SPACE,
-                           "%s: no room for more than %" PRIu64
-                           " bytes of %s (cache.max_size, cache.min_free)",
-                           in->store->dir, in->reserved + atomic_load(&in->grown),
-                           ingest_text(in, text));
+    while (end > (reserved = in->reserved + atomic_load(&in->grown))) {
+        uint64_t least = end - reserved;
+        uint64_t step = grow_step(in, reserved);
+
+        if (step <= least || !take_room(in->store, step, 0)) {
+            step = least;
+            if (!take_room(in->store, step, 0)) {
+                return in->expected < end ? no_room(in, end, true, err)
+                                          : no_room(in, in->expected, false, err);
+            }
         }
-        atomic_fetch_add(&in->grown, GROW);
+        atomic_fetch_add(&in->grown, step);
     }
     return 0;
 }

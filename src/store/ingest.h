@@ -36,6 +36,7 @@ struct ingest {
     bool was_here;           /* a commit found the same blob, synced: that one stays */
     bool allocated;          /* the disk has set `reserved` bytes aside */
     atomic_bool spoilt;      /* the disk lost some of what was written */
+    uint64_t expected;       /* bytes that it will have, where that is known later; 0: it is not */
     _Atomic uint64_t grown;  /* reserved besides, where more came than was said */
     _Atomic uint64_t backed; /* of all that is reserved, bytes that the disk has set aside */
 };

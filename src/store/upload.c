@@ -438,9 +438,18 @@ int upload_open_file(struct upload *u, struct err *err)
     return ingest_open_named(&u->ingest, u->store, name, u->offset, err);
 }
 
+void upload_expect(struct upload *u, uint64_t n)
+{
+    u->expected = n == UINT64_MAX ? 0 : u->offset + n;
+}
+
 int upload_write(struct upload *u, const void *p, size_t n, struct err *err)
 {
-    return upload_open_file(u, err) < 0 ? -1 : ingest_write(&u->ingest, p, n, u->offset, err);
+    if (upload_open_file(u, err) < 0) {
+        return -1;
+    }
+    u->ingest.expected = u->expected;
+    return ingest_write(&u->ingest, p, n, u->offset, err);
 }
 
 void upload_wrote(struct upload *u, size_t n, const struct sha *sha)

@@ -45,6 +45,7 @@ struct upload {
     _Atomic uint64_t offset; /* bytes that were written and hashed */
     uint64_t synced;         /* bytes that a restart will find */
     struct sha sha;          /* of exactly `offset` bytes */
+    uint64_t expected;       /* bytes once the request at hand has ended; 0: nobody knows */
     struct ingest ingest;    /* open where ingest.fd >= 0 */
     struct digest digest;    /* of a commit */
     struct job job;          /* of a drop, or of handing it over */
@@ -96,6 +97,9 @@ bool upload_cancel(struct store *s, const char *id, const char *repo, const char
 
 /* By the claimer, on its loop. */
 
+/* So many more bytes are to come with this request, as its client says; UINT64_MAX: it does not. No
+ * more room is taken for them. */
+void upload_expect(struct upload *u, uint64_t n);
 /* The n bytes that follow `offset` are in the file, and `sha` is that of all. */
 void upload_wrote(struct upload *u, size_t n, const struct sha *sha);
 /* Where it stands, for a sync. False: too little is new for that, while more comes or at the end

@@ -51,6 +51,23 @@ def test_what_fits_is_kept(registry, tight):
     assert tight.kept() == {digest}
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_blob_that_just_fits_is_kept(registry, larder, told):
+    """In a small store room is taken in small steps, also where another blob gives way for it, and
+    where nobody says how long the blob is."""
+    lar = larder(upstreams={"docker.io": registry.url}, limits={**QUICK, "evict_young": "1ms"},
+                 config={"cache": {"max_size": "4MB", "min_free": 0}})
+    for seed in (1, 2):
+        data = noise(3_700_000, seed)
+        digest = registry.add_blob(REPO, data)
+        if not told:
+            registry.on("GET", digest).chunked(1 << 16)
+        assert lar.get(path_of(digest)).body == data
+        lar.wait_counter("flights_landed", seed)
+        assert lar.get(path_of(digest)).source() == "hit"
+    assert lar.counter("flights_passed") == 0 and lar.counter("evictions") == 1
+
+
 def test_a_blob_without_length_beyond_the_budget(registry, tight):
     digest = registry.add_blob(REPO, LARGE)
     registry.on("GET", digest).chunked(1 << 20)

@@ -6,7 +6,7 @@ import pytest
 from larder import fill
 from push import (REPO, begin, blob_path, check_blob, check_put, check_session, image_body,
                   is_there, manifest_path, offset, push, put_blob, put_image, send_manifest,
-                  with_query)
+                  uploads, with_query)
 from recount import Index
 from registry import digest_of, noise
 
@@ -50,6 +50,21 @@ def test_session_goes_on_when_there_is_room(cramped, chunk):
     check_session(reply, 202, len(DATA))
     check_put(cramped.send("PUT", with_query(location, digest=DIGEST)), DIGEST)
     check_blob(cramped, DATA)
+
+
+@pytest.mark.parametrize("how", ["post_only", "post_put_chunked", "stream", "chunked_three"])
+def test_small_store(larder, how):
+    """A store of a few MB takes what fits, and says why it does not take the rest."""
+    lar = larder(config={"cache": {"max_size": "4MB", "min_free": 0}})
+    one, two = noise(2_000_000, seed=1), noise(1_900_000, seed=2)
+    for data in (one, two):
+        check_put(push(lar, how, data), digest_of(data))
+    reply = lar.send("POST", with_query(uploads(), digest=digest_of(one)), noise(200_000, seed=3))
+    full(reply)
+    assert "no room for 200000 bytes: 3900000 are held, and 4000000 may be" in reply.message()
+    assert "cache.max_size" in reply.message()
+    small = noise(90_000, seed=4)
+    check_put(push(lar, how, small), digest_of(small))
 
 
 def test_fills_up_in_the_middle(cramped):

@@ -72,6 +72,12 @@ bool store_may_hold(struct store *s, uint64_t size)
     return size <= disk.room;
 }
 
+uint64_t store_budget(const struct store *s)
+{
+    (void)s;
+    return disk.room;
+}
+
 const struct successor *store_successor(const struct store *s)
 {
     (void)s;

@@ -314,7 +314,9 @@ static void test_unknown_size(void)
     s = store_dir_open();
     CHECK_INT(ingest_open(&in, s, &put.digest, UINT64_MAX, true, &err), 0);
     CHECK_INT(s->budget->reserved, 0);
-    CHECK_INT(ingest_write(&in, bytes, size, 0, &err), 0);
+    CHECK_INT(ingest_write(&in, bytes, MIB, 0, &err), 0);
+    CHECK_NOTE(s->budget->reserved == 8 * MIB, "room is reserved in steps");
+    CHECK_INT(ingest_write(&in, bytes + MIB, size - MIB, MIB, &err), 0);
     CHECK_NOTE(s->budget->reserved == 16 * MIB, "room is reserved as bytes come");
     CHECK_INT(ingest_restart(&in, &err), 0);
     CHECK_INT(ingest_write(&in, bytes, size, 0, &err), 0);
