@@ -178,13 +178,30 @@ static int other_take(struct archive *a, const struct tar_entry *entry, struct e
     return file_add(a, entry, NULL, e);
 }
 
+/* Whether nothing came yet that an archive of images has. */
+static bool may_be_none(const struct archive *a)
+{
+    for (size_t kind = 0; kind < ARRAY_LEN(a->came); kind++) {
+        if (a->came[kind] && kind != ARCHIVE_SKIP) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int link_take(struct archive *a, const struct tar_entry *entry, struct err *e)
 {
     char target[TAR_NAME_MAX + 1];
     struct digest digest;
 
-    if (layout_file_of(entry->name, &digest) != LAYOUT_FILE_OTHER || !is_layer(entry->name)) {
+    if (layout_file_of(entry->name, &digest) != LAYOUT_FILE_OTHER) {
         return bad(entry, e, "a link, where a file belongs");
+    }
+    if (!is_layer(entry->name)) {
+        return bad(entry, e,
+                   may_be_none(a) ? "a link, as no image has; `docker save` writes images, `docker "
+                                    "export` does not"
+                                  : "a link, where a file belongs");
     }
     if (!tar_link_target(entry, target)) {
         return bad(entry, e, "a link that leads out of the archive");

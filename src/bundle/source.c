@@ -22,6 +22,7 @@ struct source {
     char *room;
     size_t n_room;
     bool skipping; /* the data of the entry at hand */
+    bool cut;      /* it ended where more belonged */
     uint64_t done;
     uint64_t size;
 };
@@ -102,19 +103,28 @@ static uint64_t sum_sizes(const struct source *s)
     return sum;
 }
 
+/* So that nobody waits for a part that is not there. `st` is of the first. */
+static int look_at_all(const struct source *s, struct stat *st, struct err *e)
+{
+    for (size_t i = s->n_paths; i-- > 0;) {
+        if (strcmp(s->paths[i], "-") != 0 && stat(s->paths[i], st) < 0) {
+            return cannot(s->paths[i], e);
+        }
+    }
+    return 0;
+}
+
 struct source *source_open(const char *const *paths, size_t n, struct err *e)
 {
     struct source *s = xnew(struct source);
     struct stat st = {0};
-    int result = 0;
+    int result;
 
     s->paths = paths;
     s->n_paths = n;
     s->fd = -1;
     tar_read_init(&s->tar);
-    if (strcmp(paths[0], "-") != 0 && stat(paths[0], &st) < 0) {
-        result = cannot(paths[0], e);
-    }
+    result = look_at_all(s, &st, e);
     if (result == 0 && S_ISDIR(st.st_mode)) {
         s->folder = folder_open(paths[0], e);
         result = s->folder == NULL ? -1 : 0;
@@ -236,13 +246,14 @@ static const char *compression_of(struct slice begin)
     return NULL;
 }
 
-static enum source_event at_end(const struct source *s, struct err *e)
+static enum source_event at_end(struct source *s, struct err *e)
 {
     if (s->done == 0) {
         ignore_result(err_set(e, ERR_BAD_REQUEST, "the archive is empty"));
         return SOURCE_BAD;
     }
-    return tar_read_finish(&s->tar, e) < 0 ? SOURCE_BAD : SOURCE_END;
+    s->cut = tar_read_finish(&s->tar, e) < 0;
+    return s->cut ? SOURCE_BAD : SOURCE_END;
 }
 
 static enum source_event tar_next(struct source *s, struct err *e)
@@ -320,6 +331,63 @@ const struct tar_entry *source_entry(const struct source *s)
 struct slice source_data(const struct source *s)
 {
     return s->folder == NULL ? s->tar.data : folder_data(s->folder);
+}
+
+/* The parts before the last are all of one size; the first that is not, or 0. */
+static size_t odd_part(const struct source *s, uint64_t *ret_size, uint64_t *ret_first)
+{
+    struct stat first;
+    struct stat st;
+
+    for (size_t i = 1; i + 1 < s->n_paths; i++) {
+        if (stat(s->paths[0], &first) == 0 && stat(s->paths[i], &st) == 0 &&
+            st.st_size != first.st_size) {
+            *ret_size = (uint64_t)st.st_size;
+            *ret_first = (uint64_t)first.st_size;
+            return i;
+        }
+    }
+    return 0;
+}
+
+/* Parts of one archive, of which the first was given first. */
+static void advise_on_parts(const struct source *s, struct slice stem, size_t n, struct buf *out)
+{
+    int next = (int)s->n_paths;
+    uint64_t number;
+    struct slice other;
+    uint64_t first = 0;
+    uint64_t size = 0;
+    size_t odd = odd_part(s, &size, &first);
+
+    if (odd > 0) {
+        buf_printf(out, "; %s has %llu bytes, where the first part has %llu: it may be cut short",
+                   s->paths[odd], (unsigned long long)size, (unsigned long long)first);
+    } else if (s->n_paths < n && part_number(s->paths[s->n_paths], &other, &number) &&
+               slice_eq(stem, other)) {
+        buf_printf(out, "; parts are given in order, and " SLICE_FMT ".%03d comes before %s",
+                   SLICE_ARG(stem), next, s->paths[s->n_paths]);
+    } else if (s->cut) {
+        buf_printf(out, "; where it has more parts, " SLICE_FMT ".%03d comes next", SLICE_ARG(stem),
+                   next);
+    }
+}
+
+void source_advise(const struct source *s, size_t n, struct buf *out)
+{
+    struct slice stem;
+    uint64_t number;
+
+    if (s->folder != NULL || !part_number(s->paths[0], &stem, &number)) {
+        return;
+    }
+    if (number == 0) {
+        advise_on_parts(s, stem, n, out);
+    } else if (s->tar.state == TAR_IS_BAD && s->tar.header == 0) {
+        buf_printf(out,
+                   "; where it is a part of one, parts are given in order, " SLICE_FMT ".000 first",
+                   SLICE_ARG(stem));
+    }
 }
 
 uint64_t source_done(const struct source *s)

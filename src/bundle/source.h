@@ -31,7 +31,7 @@ enum source_event {
 size_t source_group(const char *const *paths, size_t n);
 
 /* One archive: "-", a folder, a file, or its parts in order. Paths must live as long. NULL with
- * ERR_BAD_REQUEST where the first cannot be opened. */
+ * ERR_BAD_REQUEST where the first cannot be opened, or one of them is not there. */
 struct source *source_open(const char *const *paths, size_t n, struct err *e) MUST_CHECK;
 void source_free(struct source *s);
 
@@ -46,6 +46,11 @@ void source_room(struct source *s, void *p, size_t n);
 const struct tar_entry *source_entry(const struct source *s);
 /* What SOURCE_DATA tells of. */
 struct slice source_data(const struct source *s);
+
+/* After SOURCE_BAD, or bytes that are not what they should be: appends what the archive's parts may
+ * have to do with that, behind a ';'; nothing where it is of one piece. `n` is how many paths were
+ * given from its first on, also of other archives. Looks at the files. */
+void source_advise(const struct source *s, size_t n, struct buf *out);
 
 /* Bytes that were read so far, and how many there are; 0 where nobody knows. */
 uint64_t source_done(const struct source *s);

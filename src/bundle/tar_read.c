@@ -423,6 +423,12 @@ static int entry_begin(struct tar_read *t, char flag, uint64_t size)
     return 0;
 }
 
+static int not_tar(struct tar_read *t)
+{
+    t->state = TAR_IS_BAD;
+    return err_set(&t->err, ERR_BAD_REQUEST, "this is no tar archive");
+}
+
 /* A whole block where a header belongs. */
 static int header_read(struct tar_read *t)
 {
@@ -437,7 +443,7 @@ static int header_read(struct tar_read *t)
         return 0;
     }
     if (t->zeros || !sum_matches(t->block)) {
-        return bad(t, t->header == 0 ? "this is no tar archive" : "no header of an entry");
+        return t->header == 0 ? not_tar(t) : bad(t, "no header of an entry");
     }
     if (!number_field(t->block, F_SIZE, &size) || size >= SIZE_LIMIT) {
         name_show(t, text_field(t->block, F_NAME));
@@ -593,6 +599,10 @@ int tar_read_finish(const struct tar_read *t, struct err *e)
     }
     if (t->state == TAR_AT_END || at_boundary(t)) {
         return 0;
+    }
+    if (t->at < TAR_BLOCK) {
+        return err_set(e, ERR_BAD_REQUEST, "this is no tar archive: it ends at byte %llu",
+                       (unsigned long long)t->at);
     }
     place_text(t, place, sizeof(place));
     return err_set(e, ERR_BAD_REQUEST, "%s: the archive breaks off at byte %llu", place,

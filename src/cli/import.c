@@ -65,14 +65,14 @@ static void summary(const struct import_sums *s)
     buf_free(&out);
 }
 
-static int say(struct import *im, const char *label, const struct err *e)
+static int say(struct import *im, const char *label, const struct err *e, const char *advice)
 {
     if (im != NULL) {
         import_progress_end(im);
     }
     ignore_result(fflush(stdout));
-    fprintf(stderr, "larder: %s%s%s\n", label == NULL ? "" : label, label == NULL ? "" : ": ",
-            e->text);
+    fprintf(stderr, "larder: %s%s%s%s\n", label == NULL ? "" : label, label == NULL ? "" : ": ",
+            e->text, advice);
     return 1;
 }
 
@@ -82,13 +82,34 @@ static int take(struct taking *t, const char *const *paths, size_t n, struct err
 {
     t->source = source_open(paths, n, e);
     t->feed = t->source == NULL ? NULL : feed_new(t->im->host, e);
-    if (t->feed == NULL || import_read(t, e) < 0 || import_images(t, e) < 0) {
+    if (t->feed == NULL || import_read(t, e) < 0) {
         return -1;
     }
-    return import_place(t, e);
+    t->was_read = true;
+    return import_images(t, e) < 0 ? -1 : import_place(t, e);
 }
 
-static int import_one(struct import *im, const char *const *paths, size_t n)
+/* What cannot be opened is named by the error already. */
+static int say_refused(struct taking *t, size_t n_left, const struct err *e)
+{
+    struct buf advice;
+    int status;
+
+    if (t->source == NULL) {
+        return say(t->im, NULL, e, "");
+    }
+    buf_init(&advice, 4096);
+    buf_str(&advice, "");
+    if (!t->was_read) {
+        source_advise(t->source, n_left, &advice);
+    }
+    status = say(t->im, t->label, e, advice.p);
+    buf_free(&advice);
+    return status;
+}
+
+/* The first n paths; n_left are there from the first on. */
+static int import_one(struct import *im, const char *const *paths, size_t n, size_t n_left)
 {
     const char *label = strcmp(paths[0], "-") == 0 ? "standard input" : paths[0];
     struct taking t;
@@ -97,8 +118,7 @@ static int import_one(struct import *im, const char *const *paths, size_t n)
 
     taking_init(&t, im, label);
     if (take(&t, paths, n, &e) < 0) {
-        /* What cannot be opened is named by that already. */
-        status = say(im, t.source == NULL ? NULL : label, &e);
+        status = say_refused(&t, n_left, &e);
     }
     taking_fini(&t);
     return status;
@@ -111,7 +131,7 @@ static int import_all(struct import *im, const char *const *paths, size_t n)
     for (size_t i = 0; i < n && status == 0;) {
         size_t parts = source_group(paths + i, n - i);
 
-        status = import_one(im, paths + i, parts);
+        status = import_one(im, paths + i, parts, n - i);
         i += parts;
     }
     import_progress_end(im);
@@ -210,7 +230,7 @@ int import_run(const struct flags *flags)
     if (status == 0) {
         status = import_all(&im, flags->args, flags->n_args);
     } else {
-        say(NULL, NULL, &e);
+        say(NULL, NULL, &e, "");
     }
     line_free(im.line);
     host_free(im.host);

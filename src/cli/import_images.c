@@ -72,6 +72,7 @@ static int image_add(struct naming *g, const char *const *names, size_t n_names,
 static int naming_check(struct naming *g, struct err *e)
 {
     g->counting = false;
+    g->t->is_one = g->n == 1;
     if (g->n == 0) {
         return err_set(e, ERR_BAD_REQUEST, "it has no images");
     }

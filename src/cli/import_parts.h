@@ -80,6 +80,8 @@ struct taking {
     uint64_t list_at; /* offsets of the entries, for errors */
     uint64_t index_at;
     uint64_t docker_at;
+    bool was_read; /* to its end, and well */
+    bool is_one;   /* it has one image, which --name could name */
 
     /* Of a bundle with a list, once that was accepted. */
     bool list_accepted;

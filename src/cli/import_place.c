@@ -150,7 +150,7 @@ static int place_blame(struct taking *t, const struct image *i, struct err *e)
     char path[LAYOUT_PATH_MAX];
     uint64_t offset;
 
-    if (e->code == ERR_NAME_UNKNOWN && !t->archive.came[ARCHIVE_LIST]) {
+    if (e->code == ERR_NAME_UNKNOWN && t->is_one) {
         struct err said = *e;
 
         ignore_result(

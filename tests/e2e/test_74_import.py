@@ -106,7 +106,16 @@ def test_parts(lar, tmp_path):
         with open(paths[-1], "wb") as f:
             f.write(data[at:at + 250_001])
     assert len(paths) == 4
-    refused(lar, paths[:3], "x.tar.000: ", "breaks off")
+    refused(lar, paths[:3], "x.tar.000: ", "breaks off", "x.tar.003 comes next")
+    refused(lar, [paths[0], paths[2], paths[1]], "parts are given in order, and ",
+            f"x.tar.001 comes before {paths[2]}")
+    refused(lar, paths[1:], "x.tar.001: this is no tar archive", "x.tar.000 first")
+    refused(lar, [*paths, str(tmp_path / "x.tar.004")], "x.tar.004: No such file or directory")
+    os.rename(paths[1], tmp_path / "whole")
+    with open(paths[1], "wb") as f:
+        f.write(data[250_001:500_000])
+    refused(lar, paths, f"{paths[1]} has 249999 bytes, where the first part has 250001")
+    os.rename(tmp_path / "whole", paths[1])
     good(load(lar, *paths))
     check_image(lar, image, "app", "1")
 
@@ -398,7 +407,11 @@ def test_layer_of_docker_save_is_missing(lar, tmp_path):
 def test_no_archive(lar, tmp_path):
     (tmp_path / "text").write_bytes(noise(5000))
     (tmp_path / "empty").write_bytes(b"")
-    refused(lar, [str(tmp_path / "text")], "this is no tar archive")
+    refused(lar, [str(tmp_path / "text")], "text: this is no tar archive")
+    (tmp_path / "short").write_bytes(b"debian:12\n")
+    refused(lar, [str(tmp_path / "short")], "this is no tar archive: it ends at byte 10")
+    path = bad([(".dockerenv", b""), ("bin", "usr/bin")], tmp_path)
+    refused(lar, [path], "entry bin, at byte ", "`docker export` does not")
     refused(lar, [str(tmp_path / "empty")], "the archive is empty")
     refused(lar, [str(tmp_path / "none")], "none: No such file or directory")
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz"):

@@ -123,7 +123,7 @@ static void test_parts(void)
     }
     CHECK_INT(source_group(paths, 3), 3);
     check_source(paths, 3, SOURCE_END, "a(one) b() c/d(three) ");
-    check_source(paths, 1, SOURCE_BAD, "the archive at byte 0: the archive breaks off at byte 300");
+    check_source(paths, 1, SOURCE_BAD, "this is no tar archive: it ends at byte 300");
     write_file("x.002", "", 0);
     check_source(paths, 3, SOURCE_BAD,
                  "the archive at byte 1024: the archive breaks off at byte 1200");
