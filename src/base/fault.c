@@ -6,11 +6,14 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define HOLD_LOOK_MS 2
 
 /* What the environment asked for; read once, before main, so that no thread can race it. */
 static struct {
@@ -18,6 +21,7 @@ static struct {
     uint64_t first;
     uint64_t last;
     bool kill;
+    bool hold;
     const char *when; /* passages count while this file is there; NULL: always */
 } wanted;
 
@@ -36,6 +40,7 @@ __attribute__((constructor)) static void fault_read_environment(void)
     }
     wanted.kill = slice_is(rest, "kill");
     wanted.when = getenv("FAULT_WHEN");
+    wanted.hold = slice_is(rest, "hold");
     slice_split(&span, '-', &first);
     if (!slice_u64(first, &wanted.first)) {
         return;
@@ -55,12 +60,16 @@ static void fault_tell(uint64_t n)
     ignore_result(write(STDERR_FILENO, line, (size_t)len) < 0);
 }
 
+static bool is_time(void)
+{
+    return wanted.when == NULL || access(wanted.when, F_OK) == 0;
+}
+
 bool fault_at(const char *point)
 {
     uint64_t n;
 
-    if (wanted.point[0] == '\0' || strcmp(point, wanted.point) != 0 ||
-        (wanted.when != NULL && access(wanted.when, F_OK) < 0)) {
+    if (wanted.point[0] == '\0' || strcmp(point, wanted.point) != 0 || !is_time()) {
         return false;
     }
     n = atomic_fetch_add(&passages, 1) + 1;
@@ -72,6 +81,9 @@ bool fault_at(const char *point)
     }
     if (wanted.kill) {
         kill(getpid(), SIGKILL);
+    }
+    while (wanted.hold && is_time()) {
+        ignore_result(poll(NULL, 0, HOLD_LOOK_MS) < 0);
     }
     return true;
 }

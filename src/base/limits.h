@@ -40,6 +40,7 @@
     X(retain_every, 3600000, "between two runs of retention")                                      \
     X(drain, 30000, "transfers under way after SIGTERM")                                           \
     X(hand_over, 5000, "changes under way when another process takes over")                        \
+    X(take_over, 60000, "another process that takes over, until it answers; then it is killed")    \
     X(names_fresh, 60000, "resolved addresses are used without asking again")                      \
     X(names_stale, 3600000, "resolved addresses are used where the name cannot be resolved")
 

@@ -2,6 +2,7 @@
 #include "cli/hand_over.h"
 
 #include "admin/handed.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "cli/connect.h"
@@ -18,7 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define SWITCH                                                                                     \
@@ -180,16 +183,65 @@ static bool is_to_end(void)
            (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1);
 }
 
+/* The number of the process at the other end; 0: it is not to be seen from here. */
+static pid_t other_pid(int fd)
+{
+    struct ucred who = {0};
+    socklen_t len = sizeof(who);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 ? who.pid : 0;
+}
+
+/* As long as its end of the line is open the process lives, so that the number is no other's.
+ * False: it has just said something, or ended; or it may not be killed. */
+static bool kill_other(int fd)
+{
+    pid_t pid = other_pid(fd);
+    _cleanup_close_ int process = pid > 0 ? pidfd_open(pid, 0) : -1;
+    char said;
+
+    return process >= 0 && recv(fd, &said, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN &&
+           pidfd_send_signal(process, SIGKILL, NULL, 0) == 0;
+}
+
+/* Its time is up. True: it will never write to what this one takes back. One that cannot be killed
+ * is waited for: it may have the directory. */
+static bool end_other(int fd)
+{
+    struct pollfd p = {fd, POLLIN, 0};
+
+    if (kill_other(fd)) {
+        return true;
+    }
+    if (poll(&p, 1, 0) == 0) {
+        log_event(LOG_ERROR, "serve.hand_over",
+                  "process %ld takes over for too long, and cannot be killed: waiting for it",
+                  (long)other_pid(fd));
+    }
+    return false;
+}
+
 /* Whether it answers in this one's place. Who is told to stop meanwhile leaves all to it. */
 static int await_ready(int fd, struct err *err)
 {
     struct pollfd p = {fd, POLLIN, 0};
+    uint64_t until = clock_mono_ms() + limits.take_over;
     char said[16];
 
     while (poll(&p, 1, WAIT_MS) <= 0) {
         if (is_to_end()) {
             return 0;
         }
+        if (clock_mono_ms() < until) {
+            continue;
+        }
+        if (end_other(fd)) {
+            return err_set(err, ERR_TIMEOUT,
+                           "process %ld was to take over, did not answer within %llu ms "
+                           "(limits.take_over), and was killed",
+                           (long)other_pid(fd), (unsigned long long)limits.take_over);
+        }
+        until = UINT64_MAX;
     }
     return recv(fd, said, sizeof(said), 0) > 0
                ? 0
@@ -215,14 +267,22 @@ static int give(struct hand_over *h, struct engine *e, int fd, struct err *err)
 /* A service manager watches the process that serves. */
 static void tell_supervisor(int fd)
 {
-    struct ucred who = {0};
-    socklen_t len = sizeof(who);
+    pid_t pid = other_pid(fd);
     char text[64];
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.pid > 0) {
-        snprintf(text, sizeof(text), "MAINPID=%ld", (long)who.pid);
+    if (pid > 0) {
+        snprintf(text, sizeof(text), "MAINPID=%ld", (long)pid);
         supervisor_tell(text);
     }
+}
+
+/* One that does not read what it asked for is waited for as long as one that does not answer. */
+static void bound_sends(int fd)
+{
+    struct timeval most = {.tv_sec = (time_t)(limits.take_over / 1000),
+                           .tv_usec = (suseconds_t)(limits.take_over % 1000 * 1000)};
+
+    ignore_result(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most)) < 0);
 }
 
 static void accept_again(struct hand_over *h, struct engine *e)
@@ -267,6 +327,7 @@ bool hand_over_run(struct hand_over *h, struct engine *e)
     store_flush(engine_store(e)); /* else it is waited for once nobody accepts any more */
     engine_pause(e);
     end_changes(engine_store(e));
+    bound_sends(fd);
     if (connect_send(fd, slice_str(SWITCH), &err) < 0) {
         close(fd);
         stay(h, e);

@@ -3,7 +3,8 @@
  *
  *     asked -> connections wait in the sockets, changes come to their end -> index and lock let go
  *           -> sockets and state sent -> READY: only what is under way goes on, to its end
- *                                     -> the other one ends: all goes on as before
+ *                                     -> the other one ends, or is killed for taking longer than
+ *                                        limits.take_over: all goes on as before
  */
 #ifndef CLI_HAND_OVER_H
 #define CLI_HAND_OVER_H

@@ -371,6 +371,24 @@ class Larder:
             assert blobs == kept and partials == files, (kept - blobs, files - partials)
 
 
+class Stuck:
+    """A fault point where a call that begins between begin() and go_on() takes until then, and
+    fails. For the environment of one server."""
+
+    def __init__(self, folder, point):
+        self.point, self.file = point, folder / "stuck"
+        self.env = {"FAULT": f"{point}:1:hold", "FAULT_WHEN": str(self.file)}
+
+    def begin(self):
+        self.file.touch()
+
+    def reached(self, lar):
+        lar.wait(lambda: f"fault {self.point} 1\n" in lar.events, f"a call at {self.point}")
+
+    def go_on(self):
+        self.file.unlink()
+
+
 def drain(sock, timeout=5):
     """All bytes until the peer closes or is silent for so long; and whether it closed."""
     sock.settimeout(timeout)

@@ -15,7 +15,7 @@ import urllib.parse
 
 import pytest
 from certificates import Authority
-from larder import PROGRAM
+from larder import PROGRAM, StartFailed, Stuck
 from push import begin, image_body, offset, put_blob, uploads, with_query
 from recount import Index
 from registry import MANIFEST, digest_of
@@ -193,6 +193,37 @@ def test_the_lock_is_free_later(registry, larder):
     assert asked.done().status == 200
     goes_on(lar)
     put_blob(lar, PARTS[0], HOSTED)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("point", ["handover.receive", "index.open", "handover.ready"])
+def test_a_successor_that_hangs(registry, larder, tmp_path, point):
+    """Before it has the directory, with it, or as it serves already: it is killed, so that it can
+    come back in no way, and nobody loses anything."""
+    lar = start(larder, registry, limits={"take_over": "1s"})
+    blob, held, fetching = half_fetched(lar, registry)
+    at = begin(lar)
+    put = put_open(lar, "PUT", with_query(at, digest=digest_of(PARTS[0])), PARTS[0], 1_000_000)
+    lar.wait_counter("upload_bytes", 1_000_000)
+    stuck = Stuck(tmp_path, point)
+    stuck.begin()
+    new = successor(larder, lar, env=stuck.env)
+    if point == "handover.ready":
+        new.start()
+    else:
+        with pytest.raises(StartFailed):
+            new.start()
+    assert new._over(20) == -signal.SIGKILL
+    goes_on(lar)
+    assert "limits.take_over" in lar.events
+    held.open()
+    assert fetching.done().body == COLD
+    put.push(PARTS[0][1_000_000:])
+    assert put.done().status == 201
+    put_blob(lar, PARTS[1], HOSTED)
+    lar.wait(lambda: lar.counter("flights_open") == 0, "all is recorded")
+    assert lar.get(blob).source() == "hit"
+    index_is_right(lar)
 
 
 def test_two_at_once(registry, larder):
