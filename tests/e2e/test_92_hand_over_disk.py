@@ -1,5 +1,6 @@
 """A disk that loses bytes while another process takes over: nobody vouches for them."""
 import pytest
+from larder import Stuck
 from push import begin, with_query
 from registry import digest_of, noise
 from test_90_hand_over import HOSTED, PARTS, ended, put_open, start, successor
@@ -56,29 +57,41 @@ def test_the_end_of_a_patch(registry, larder, point):
 
 
 @pytest.mark.parametrize("point", ["ingest.fsync", "ingest.folder"])
-def test_a_client_that_leaves(registry, larder, point):
-    lar, new, at, patch = patch_and_successor(registry, larder, point)
+def test_a_client_that_leaves(registry, larder, tmp_path, point):
+    """Until the sync has ended nobody may go on with what it left, and then nobody can."""
+    stuck = Stuck(tmp_path, point)
+    lar = start(larder, registry, env=stuck.env)
+    at = begin(lar)
+    patch = put_open(lar, "PATCH", at, PARTS[0], 1_000_000)
+    lar.wait_counter("upload_bytes", 1_000_000)
+    new = successor(larder, lar).start()
+    stuck.begin()
     patch.close()
+    stuck.reached(lar)
+    assert new.get(at).status == 204 and new.send("PATCH", at, b"x").status in (409, 416)
+    stuck.go_on()
     ended(lar)
     is_gone(new, at)
 
 
 def test_a_checkpoint_of_a_download(registry, larder, tmp_path):
-    """The same of a blob that is fetched: who asked has all of it, and it is fetched again. On a
-    slow machine a sync may be due just before the last byte, and then there is none after it."""
-    fails = tmp_path / "fails"
-    lar = start(larder, registry, env={"FAULT": "ingest.fsync:1-1000000", "FAULT_WHEN": str(fails)})
-    data = noise(FLIGHT_CHECKPOINT, seed=991)
+    """The same of a blob that is fetched: who asked has all of it while the sync still takes, and
+    as it fails the blob is fetched again."""
+    stuck = Stuck(tmp_path, "ingest.fsync")
+    lar = start(larder, registry, env=stuck.env)
+    data = noise(FLIGHT_CHECKPOINT + (4 << 20), seed=991)
     blob = "/v2/library/x/blobs/" + registry.add_blob("library/x", data)
-    held = registry.on("GET", "/blobs/").hold_after(len(data) - 1)
+    held = registry.on("GET", "/blobs/").hold_after(1 << 20)
     fetching = lar.begin(blob)
-    fetching.read(len(data) - (1 << 20))
+    fetching.read(1 << 19)
     new = successor(larder, lar).start()
-    fails.touch()
+    stuck.begin()
     held.open()
+    stuck.reached(lar)
     assert fetching.done().body == data
+    assert digest_of(data) not in new.kept()
+    stuck.go_on()
     ended(lar)
-    if "fault ingest.fsync" in lar.events:
-        assert digest_of(data) not in new.kept()
+    assert digest_of(data) not in new.kept()
     reply = new.get(blob)
-    assert reply.status == 200 and reply.body == data
+    assert reply.body == data and reply.source() == "miss"
