@@ -22,6 +22,7 @@ struct cache *cache_new(const struct cache_options *options, struct store *store
     c->prefetch = prefetch_new(c);
     c->pushed = room_new();
     c->fetched = room_new();
+    c->made = room_new();
     c->answered = room_new();
     return c;
 }
@@ -41,6 +42,7 @@ void cache_free(struct cache *c)
     ask_table_free(c->asks);
     room_free(c->pushed);
     room_free(c->fetched);
+    room_free(c->made);
     room_free(c->answered);
     free(c);
 }

@@ -35,6 +35,7 @@ struct cache {
     /* for what is held whole, so that neither kind keeps the others out */
     struct room *pushed;
     struct room *fetched;
+    struct room *made; /* lists, until they are answered */
     struct room *answered;
 };
 

@@ -20,6 +20,8 @@
  * for one whose length is not told. */
 #define ROOM_WEIGHT 3u
 #define ROOM_FIRST (64u * 1024)
+/* For a page of a list that is made of the index; of many bytes only where manifests are large. */
+#define ROOM_INDEXED (3u * 1024 * 1024)
 
 struct room;
 

@@ -225,7 +225,19 @@ struct referrers {
     struct digest after; /* … else behind this one, which may have gone since */
     char last[DIGEST_TEXT_MAX];
     bool more;
+    bool crowded; /* there is no room for the next one */
 };
+
+/* Whether a manifest of so many bytes may be read beside what the page has so far. */
+static bool has_room(struct referrers *w, uint64_t size)
+{
+    size_t all = (w->entries.len + (size_t)size) * ROOM_WEIGHT;
+
+    if (!room_grow(&w->q->room, all < ROOM_BYTES / 2 ? all : ROOM_BYTES / 2)) {
+        w->crowded = true;
+    }
+    return !w->crowded;
+}
 
 /* The manifest's bytes, from the index or its file; NULL: they are not to be had. */
 static char *body_of(struct referrers *w, const struct digest *d, size_t *ret_len)
@@ -240,6 +252,7 @@ static char *body_of(struct referrers *w, const struct digest *d, size_t *ret_le
         return bytes;
     }
     if (index_get_blob(w->read, d, &blob) == INDEX_FOUND && blob.size <= MANIFEST_LIMIT &&
+        has_room(w, blob.size) &&
         (fd = store_open_blob(store_of(w->q), d, blob.size, &ignored)) >= 0) {
         bytes = xrealloc(bytes, (size_t)blob.size + 1);
         got = file_pread_all(fd, bytes, (size_t)blob.size, 0);
@@ -282,7 +295,7 @@ static bool add_referrer(void *arg, const struct digest *d)
                                          &w->entries) < 0);
         snprintf(w->last, sizeof(w->last), "%s", text);
     }
-    return true;
+    return !w->crowded;
 }
 
 static void filter_of(struct request *q, struct referrers *w)
@@ -337,6 +350,10 @@ static int make_referrers(struct request *q, struct index_read *r, struct buf *o
     }
     buf_free(&w.type);
     buf_free(&w.entries);
+    if (w.crowded) {
+        reply_too_many(err, "lists of too many large manifests are made at once");
+        return -1;
+    }
     return 0;
 }
 

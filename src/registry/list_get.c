@@ -2,7 +2,7 @@
  * registry/list_get.c - GET /v2/<name>/tags/list, /v2/<name>/referrers/<digest>, /v2/_catalog.
  *
  *   resolve (resolve.c) -> deliver --small--> write
- *                             '--large, or in a file--> making (pool) -^
+ *                             '--large, or in a file--> room -> making (pool) -^
  *   hosted, or offline (indexed_list.c makes it) ---------^
  */
 #include "base/file.h"
@@ -17,10 +17,14 @@
 
 #define QUERY_VALUE_MAX 512
 #define LOOP_MAX (64u * 1024) /* what is larger is read by the pool: a loop has others to serve */
+/* What it takes to make an answer of a list, as a multiple of its bytes: these, what is read of
+ * them, and what is written. */
+#define MAKE_WEIGHT 6u
 
 STEP(deliver);
 STEP(indexed);
 STEP(locked);
+STEP(room);
 STEP(making);
 STEP(write);
 
@@ -60,7 +64,7 @@ static void link_next(const struct request *q, const char *last, uint64_t n, str
     buf_str(out, ">; rel=\"next\"\r\n");
 }
 
-static int make_tags(struct request *q, struct buf *out, struct err *err)
+static int make_tags(struct request *q, struct slice kept, struct buf *out, struct err *err)
 {
     uint64_t n = TAGLIST_ALL;
     struct taglist *list = NULL;
@@ -75,7 +79,7 @@ static int make_tags(struct request *q, struct buf *out, struct err *err)
         return -1;
     }
     buf_free(&text);
-    if (taglist_parse(buf_view(&q->body), &list, err) < 0) {
+    if (taglist_parse(kept, &list, err) < 0) {
         return -1;
     }
     buf_init(&last, QUERY_VALUE_MAX);
@@ -89,7 +93,7 @@ static int make_tags(struct request *q, struct buf *out, struct err *err)
     return 0;
 }
 
-static int make_referrers(struct request *q, struct buf *out, struct err *err)
+static int make_referrers(struct request *q, struct slice kept, struct buf *out, struct err *err)
 {
     struct buf type;
     int result;
@@ -99,30 +103,40 @@ static int make_referrers(struct request *q, struct buf *out, struct err *err)
     if (type.len > 0) {
         buf_str(&q->extra, "OCI-Filters-Applied: artifactType\r\n");
     }
-    result = referrers_filter(buf_view(&q->body), buf_view(&type), out, err);
+    result = referrers_filter(kept, buf_view(&type), out, err);
     buf_free(&type);
     return result;
 }
 
-/* Makes the answer's body of what is kept. Any thread: the request waits meanwhile. */
+/* Makes the answer's body of what is kept: in a document, or in the body so far. Any thread: the
+ * request waits meanwhile. */
 static void make_list(struct request *q)
 {
+    const struct document *d = q->document;
+    struct slice kept = d != NULL ? slice_of((const char *)d->body, d->len) : buf_view(&q->body);
     bool tags = q->route.kind == ROUTE_TAGS;
     struct err *err = &q->reader.err;
     struct buf out;
 
     buf_init(&out, 4 * (size_t)MANIFEST_LIMIT);
-    if ((tags ? make_tags(q, &out, err) : make_referrers(q, &out, err)) == 0 && out.failed) {
+    if ((tags ? make_tags(q, kept, &out, err) : make_referrers(q, kept, &out, err)) == 0 &&
+        out.failed) {
         err_set(err, ERR_STORE, "the list would be too large");
     }
     buf_free(&q->body);
     q->body = out;
 }
 
+/* The lock file has it. */
+static bool is_locked(const struct request *q)
+{
+    return q->mirrored && q->route.kind == ROUTE_TAGS && q->registry->lock != NULL;
+}
+
 /* Where nobody may be asked, a list of what others have would name what nobody gets. */
 static bool is_indexed(const struct request *q)
 {
-    return !q->mirrored || request_is_offline(q);
+    return !is_locked(q) && (!q->mirrored || request_is_offline(q));
 }
 
 /* --- in the pool --------------------------------------------------------------------------- */
@@ -158,11 +172,13 @@ static void make_run(struct job *job)
 {
     struct request *q = container_of(job, struct request, reader.job);
 
-    if (is_indexed(q) && q->body.len == 0) {
+    if (is_indexed(q)) {
         ignore_result(indexed_list_make(q, &q->body, &q->reader.err) < 0);
         return;
     }
-    if (q->body.len == 0) {
+    if (is_locked(q)) {
+        ignore_result(!locked_list(q, &q->body));
+    } else if (q->document == NULL) {
         load_list(q);
     }
     if (q->reader.err.code == ERR_NONE) {
@@ -179,8 +195,46 @@ static void on_made(struct job *job)
     request_unref(q);
 }
 
+static void on_room(struct waiter *w)
+{
+    op_wake(&container_of(w, struct request, room.waiter)->op);
+}
+
 static const struct step *make_in_pool(struct request *q)
 {
+    room_hold_init(&q->room, q->registry->cache->made, on_room);
+    request_wait(q, limits.first_byte);
+    return &S_room;
+}
+
+/* Bytes that making it takes. The longest lists would take more than one may have, and get that. */
+static size_t make_size(const struct request *q)
+{
+    uint64_t kept = q->document != NULL ? q->document->len : q->size;
+
+    if (is_indexed(q)) {
+        return ROOM_INDEXED;
+    }
+    return kept * MAKE_WEIGHT < ROOM_BYTES / 2 ? (size_t)kept * MAKE_WEIGHT : ROOM_BYTES / 2;
+}
+
+/* Not a byte of it is read before there is room for what becomes of it. */
+static const struct step *step_room(struct op *op)
+{
+    struct request *q = request_of(op);
+    struct err err;
+
+    if (q->x->gone) {
+        return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
+    }
+    if (!room_take(&q->room, q->loop, make_size(q))) {
+        if (!q->timed_out) {
+            return STEP_WAIT;
+        }
+        reply_too_many(&err, "too many large lists are made at once");
+        return op_fail_with(op, &err);
+    }
+    timer_clear(&q->timer);
     q->reader.reading = true;
     request_ref(q);
     pool_submit(store_disk(q->registry->cache->store), q->loop, &q->reader.job, make_run, on_made);
@@ -199,35 +253,30 @@ static const struct step *step_making(struct op *op)
 static const struct step *step_deliver(struct op *op)
 {
     struct request *q = request_of(op);
-    bool here = q->document != NULL;
+    bool here = q->document != NULL || body_from_index(q);
 
-    if (here) {
-        buf_append(&q->body, q->document->body, q->document->len);
-    } else {
-        here = body_from_index(q);
-    }
     if (q->x->gone) {
         return op_fail(op, ERR_CLIENT_GONE, "the client is gone");
     }
     if (!here && q->size > 4 * (uint64_t)MANIFEST_LIMIT) {
         return op_fail(op, ERR_STORE, "a list in the store is too large");
     }
-    if (!here || q->body.len > LOOP_MAX) {
+    if (!here || (q->document != NULL && q->document->len > LOOP_MAX)) {
         return make_in_pool(q);
     }
     make_list(q);
     return &S_write;
 }
 
-/* What the lock file has is in q->body. */
 static const struct step *step_locked(struct op *op)
 {
     struct request *q = request_of(op);
 
     q->from = FROM_HIT;
-    if (q->body.len > LOOP_MAX) {
+    if (q->size > LOOP_MAX) {
         return make_in_pool(q);
     }
+    ignore_result(!locked_list(q, &q->body));
     make_list(q);
     return &S_write;
 }
@@ -273,8 +322,8 @@ void list_get(struct request *q)
 {
     bool tags = q->route.kind == ROUTE_TAGS;
 
-    if (q->mirrored && tags && q->registry->lock != NULL) {
-        if (locked_list(q)) {
+    if (is_locked(q)) {
+        if (locked_list(q, NULL)) {
             request_start(q, &S_locked);
         }
         return;

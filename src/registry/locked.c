@@ -26,7 +26,7 @@ bool locked_find(struct request *q)
     return true;
 }
 
-bool locked_list(struct request *q)
+bool locked_list(struct request *q, struct buf *out)
 {
     size_t n;
     const struct lock_image *images = lockfile_tags(q->registry->lock, q->repo.text, &n);
@@ -34,11 +34,15 @@ bool locked_list(struct request *q)
     if (images == NULL) {
         return refuse(q, ERR_NAME_UNKNOWN, "");
     }
-    buf_str(&q->body, "{\"tags\":[");
-    for (size_t i = 0; i < n; i++) {
-        buf_str(&q->body, i == 0 ? "" : ",");
-        buf_json(&q->body, slice_str(images[i].tag));
+    q->size = n * (TAG_MAX_LEN + sizeof("\"\","));
+    if (out == NULL) {
+        return true;
     }
-    buf_str(&q->body, "]}");
+    buf_str(out, "{\"tags\":[");
+    for (size_t i = 0; i < n; i++) {
+        buf_str(out, i == 0 ? "" : ",");
+        buf_json(out, slice_str(images[i].tag));
+    }
+    buf_str(out, "]}");
     return true;
 }

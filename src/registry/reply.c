@@ -58,8 +58,11 @@ void reply_headers(const struct request *q, struct buf *out)
 
 bool reply_may_hold(struct request *q, size_t n)
 {
-    if (q->room.room == NULL) {
-        room_hold_init(&q->room, q->registry->cache->answered, NULL);
+    struct room *answered = q->registry->cache->answered;
+
+    if (q->room.room != answered) {
+        room_give(&q->room); /* what it was made in */
+        room_hold_init(&q->room, answered, NULL);
     }
     return n <= BODY_MAX || room_grow(&q->room, n);
 }

@@ -171,10 +171,10 @@ void delete_handle(struct request *q);
 /* registry/hosted_get.c: as manifest_get() and blob_get(), for hosted repositories. */
 void hosted_manifest_get(struct request *q);
 void hosted_blob_get(struct request *q);
-/* registry/locked.c: where a lock file says what tags mean. The first fills q->route.digest, the
- * second appends the tags to q->body. False: the file has none, and the request was refused. */
+/* registry/locked.c: what tags mean by a lock file, into q->route.digest; their list into `out`,
+ * NULL: only its size at most, into q->size. False: it has none, and the request was refused. */
 bool locked_find(struct request *q);
-bool locked_list(struct request *q);
+bool locked_list(struct request *q, struct buf *out);
 /* Delivers the manifest q->digest, which is here. */
 extern const struct step REQUEST_STEP_MANIFEST;
 /* Answers it where that takes no waiting; true where it ended the exchange. */
@@ -182,8 +182,8 @@ bool manifest_deliver_now(struct request *q);
 /* Asks upstream for the manifest q->digest, which is not here any more. */
 extern const struct step REQUEST_STEP_MANIFEST_ASK;
 
-/* registry/indexed_list.c: writes the list that was asked into `out`, with lines for q->extra: of a
- * hosted repository, or of what is here of a mirrored one. Pool thread. */
+/* registry/indexed_list.c: writes the list that was asked, as the index has it, into `out`, with
+ * lines for q->extra; q->room grows from ROOM_INDEXED, else ERR_TOO_MANY. Pool thread. */
 int indexed_list_make(struct request *q, struct buf *out, struct err *err);
 
 /* registry/reader.c */

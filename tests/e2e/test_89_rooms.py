@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from larder import connect
+from larder import Stuck, connect
 from test_89_floods import big_manifest
 
 MIB = 1 << 20
@@ -70,3 +70,27 @@ def test_a_list_as_long_as_lists_may_be(registry, lar, pages):
             rule.header("Link", f'</v2/library/x/tags/list?page={n + 1}>; rel="next"')
     reply = lar.get("/v2/library/x/tags/list")
     assert reply.status == 200 and reply.json()["tags"] == sum(tags, [])
+
+
+@pytest.mark.faults
+def test_large_lists_are_made_one_after_the_other(registry, larder, tmp_path):
+    """The next one waits, and is told to come again in the end; those that are small are made."""
+    stuck = Stuck(tmp_path, "blob.open")
+    lar = larder(upstreams={"docker.io": registry.url}, env=stuck.env)
+    tags = {"one": tag_list(6 * MIB), "two": tag_list(6 * MIB, 1), "three": tag_list(MIB // 8)}
+    for name, listed in tags.items():
+        body = json.dumps({"name": f"library/{name}", "tags": listed}).encode()
+        registry.on("GET", f"/{name}/tags/list").status(200, JSON, body)
+        assert lar.get(f"/v2/library/{name}/tags/list").json()["tags"] == listed
+    lar.stop()
+    lar.config["limits"] = {"first_byte": "1s"}
+    lar.start()
+    stuck.begin()
+    first = lar.begin("/v2/library/one/tags/list")
+    stuck.reached(lar)
+    reply = lar.get("/v2/library/two/tags/list")
+    assert reply.status == 429 and "retry-after" in reply.headers, reply
+    assert lar.get("/v2/library/three/tags/list").json()["tags"] == tags["three"]
+    stuck.go_on()
+    assert first.done().status >= 500
+    assert lar.get("/v2/library/two/tags/list").json()["tags"] == tags["two"]
