@@ -50,9 +50,9 @@ enum err_retry {
     X(ERR_UPSTREAM_PROTOCOL, 502, "UNAVAILABLE", RETRY_NEXT)                                       \
     X(ERR_UPSTREAM_DOWN, 502, "UNAVAILABLE", RETRY_NEXT)                                           \
     X(ERR_UPSTREAM_TLS, 502, "UNAVAILABLE", RETRY_NEXT)                                            \
-    X(ERR_UPSTREAM_SHUT, 503, "UNAVAILABLE", RETRY_NEXT)                                           \
     X(ERR_DIGEST_MISMATCH, 502, "UNAVAILABLE", RETRY_NEXT)                                         \
     X(ERR_UNAVAILABLE, 503, "UNAVAILABLE", RETRY_LATER)                                            \
+    X(ERR_UPSTREAM_SHUT, 503, "UNAVAILABLE", RETRY_NEXT)                                           \
     X(ERR_TIMEOUT, 504, "UNAVAILABLE", RETRY_NEXT)                                                 \
     X(ERR_CONFIG, 500, "UNKNOWN", RETRY_NO)                                                        \
     X(ERR_CLIENT_GONE, 499, "UNKNOWN", RETRY_NO)

@@ -190,8 +190,8 @@ static int export_open(struct export *x, struct err *err)
     spool_init(&x->docker, folder, EXPORT_TEXT_MAX);
     spool_init(&x->base.spool, folder, LIST_MAX);
     x->data = open(host_config(x->host)->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    x->line = line_open(x->host, err);
-    return x->line == NULL ? 1 : 0;
+    x->line = line_new(x->host);
+    return 0;
 }
 
 static void export_close(struct export *x)

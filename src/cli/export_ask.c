@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,38 +14,16 @@
 
 #define PAGE_MAX (16u << 20)
 #define NAME_MAX_ANSWER 2048
-/* The engine does four commands at once: how often, and how far apart, one asks again. */
-#define BUSY_TRIES 600
-#define BUSY_MS 100
 /* A lease lasts an hour. */
 #define LEASE_MS (20u * 60 * 1000)
 
 #define CACHED "Cache-Control: only-if-cached\r\nAccept: " MANIFEST_ACCEPT "\r\n"
 
-/* Whether to ask again. */
-static bool is_busy(const struct err *err, unsigned *tries)
-{
-    if (err->code != ERR_UNAVAILABLE || ++*tries > BUSY_TRIES) {
-        return false;
-    }
-    ignore_result(poll(NULL, 0, BUSY_MS) < 0);
-    return true;
-}
-
-static int ask_text(struct export *x, const char *target, size_t max, struct buf *out,
-                    struct err *err)
+static int ask_text(struct export *x, const char *target, struct buf *out, struct err *err)
 {
     struct line_request r = {.method = HTTP_GET, .target = target};
-    unsigned tries = 0;
 
-    do {
-        buf_free(out);
-        buf_init(out, max);
-        if (line_ask(x->line, &r, SLICE_NULL, out, NULL, err) == 0) {
-            return 0;
-        }
-    } while (is_busy(err, &tries));
-    return -1;
+    return line_ask(x->line, &r, SLICE_NULL, out, NULL, err);
 }
 
 int export_ask_name(struct export *x, const char *name, char ret[ROUTE_REPO_MAX], bool *ret_hosted,
@@ -63,7 +40,7 @@ int export_ask_name(struct export *x, const char *name, char ret[ROUTE_REPO_MAX]
     buf_init(&answer, NAME_MAX_ANSWER);
     buf_str(&target, "/-/name?repository=");
     buf_percent(&target, slice_str(name));
-    result = ask_text(x, target.p, NAME_MAX_ANSWER, &answer, err);
+    result = ask_text(x, target.p, &answer, err);
     rest = buf_view(&answer);
     if (result == 0 && (!slice_split(&rest, ' ', &kind) || !slice_split(&rest, '\n', &whole) ||
                         !slice_copy(whole, ret, ROUTE_REPO_MAX))) {
@@ -84,7 +61,7 @@ int export_ask_images(struct export *x, const char *after, struct buf *out, stru
     buf_str(&target, "/-/images?after=");
     buf_percent(&target, slice_str(after));
     buf_init(out, PAGE_MAX);
-    result = ask_text(x, target.p, PAGE_MAX, out, err);
+    result = ask_text(x, target.p, out, err);
     buf_free(&target);
     return result;
 }
@@ -175,12 +152,9 @@ int export_ask_missing(struct export *x, const struct digest *digests, size_t n,
 {
     for (size_t at = 0; at < n;) {
         size_t some = n - at < HAVE_MAX ? n - at : HAVE_MAX;
-        unsigned tries = 0;
 
-        while (have_ask(x->line, digests + at, some, ret_missing + at, err) < 0) {
-            if (!is_busy(err, &tries)) {
-                return -1;
-            }
+        if (have_ask(x->line, digests + at, some, ret_missing + at, err) < 0) {
+            return -1;
         }
         at += some;
     }

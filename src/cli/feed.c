@@ -271,10 +271,7 @@ static int carrier_start(struct feed *f, struct carrier *c, const struct host *h
 {
     c->feed = f;
     c->last = &c->first;
-    c->line = line_open(h, err);
-    if (c->line == NULL) {
-        return -1;
-    }
+    c->line = line_new(h);
     pthread_cond_init(&c->work, NULL);
     if (pthread_create(&c->thread, NULL, carrier_run, c) != 0) {
         pthread_cond_destroy(&c->work);

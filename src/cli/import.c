@@ -213,7 +213,7 @@ static int import_open(struct import *im, struct err *e)
         return 2;
     }
     im->host = host_open(config, e);
-    im->line = im->host == NULL ? NULL : line_open(im->host, e);
+    im->line = im->host == NULL ? NULL : line_new(im->host);
     return im->line == NULL ? 1 : 0;
 }
 

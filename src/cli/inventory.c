@@ -82,12 +82,9 @@ static int inventory_take(struct taking *t, struct err *err)
 
 static int inventory_make(struct host *host, const char *path, struct err *err)
 {
-    struct taking t = {.line = line_open(host, err)};
+    struct taking t = {.line = line_new(host), .out = output_open(path, 0, err)};
     int result = -1;
 
-    if (t.line != NULL) {
-        t.out = output_open(path, 0, err);
-    }
     if (t.out != NULL && inventory_take(&t, err) == 0) {
         result = output_finish(t.out, err);
     }

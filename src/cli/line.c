@@ -1,11 +1,13 @@
 /* cli/line.c - a blocking client of HTTP/1.1, as much of it as our own server needs. */
 #include "cli/line.h"
 
+#include "admin/control.h"
 #include "cli/connect.h"
 #include "http/chunked.h"
 #include "oci/errbody.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,8 +17,11 @@
 #define IN_SIZE ((size_t)UPSTREAM_HEAD_MAX + IN_PIECE)
 #define REQUEST_MAX (32u * 1024)
 #define ERROR_MAX (1u << 20)
+/* The engine does four commands at once: how often, and how far apart, one asks again. */
+#define BUSY_TRIES 600
+#define BUSY_MS 100
 
-/* Owner: line_open()'s caller. Invariant: in[from, to) is what arrived and was not taken; nothing
+/* Owner: line_new()'s caller. Invariant: in[from, to) is what arrived and was not taken; nothing
  * of an answer is left where `framing` is HTTP_BODY_NONE. */
 struct line {
     const struct host *host;
@@ -63,17 +68,12 @@ static int line_connect(struct line *l, struct err *err)
     return -1;
 }
 
-struct line *line_open(const struct host *h, struct err *err)
+struct line *line_new(const struct host *h)
 {
     struct line *l = xnew(struct line);
 
     l->host = h;
     l->fd = -1;
-    l->keep_alive = true;
-    if (line_connect(l, err) < 0) {
-        free(l);
-        return NULL;
-    }
     return l;
 }
 
@@ -347,6 +347,18 @@ int line_refused(struct line *l, const struct http_head *head, struct err *err)
     return err_set(err, err_of_answer(status, code), "%s", text);
 }
 
+/* Whether a command of the engine's is to be asked again in a moment: others are under way, or
+ * another process takes over, which the next connection leads to. */
+static bool is_busy(const struct line_request *r, const struct err *err, unsigned *tries)
+{
+    if (err->code != ERR_UNAVAILABLE || !slice_starts(slice_str(r->target), CONTROL_PREFIX) ||
+        ++*tries > BUSY_TRIES) {
+        return false;
+    }
+    ignore_result(poll(NULL, 0, BUSY_MS) < 0);
+    return true;
+}
+
 static int ask_once(struct line *l, const struct line_request *r, struct slice body,
                     struct http_head *ret, struct err *err)
 {
@@ -363,18 +375,29 @@ static bool may_ask_again(const struct line *l, const struct line_request *r)
     return l->kept && l->to == 0 && (r->method == HTTP_GET || r->method == HTTP_HEAD);
 }
 
+/* Until the head of a good answer. */
+static int ask_good(struct line *l, const struct line_request *r, struct slice body,
+                    struct http_head *ret, struct err *err)
+{
+    if (ask_once(l, r, body, ret, err) < 0 &&
+        (!may_ask_again(l, r) || ask_once(l, r, body, ret, err) < 0)) {
+        return -1;
+    }
+    return ret->status < 200 || ret->status > 299 ? line_refused(l, ret, err) : 0;
+}
+
 int line_ask(struct line *l, const struct line_request *r, struct slice body, struct buf *out,
              struct http_head *ret_head, struct err *err)
 {
     _cleanup_free_ struct http_head *own = ret_head == NULL ? xnew(struct http_head) : NULL;
     struct http_head *head = ret_head == NULL ? own : ret_head;
+    unsigned tries = 0;
 
-    if (ask_once(l, r, body, head, err) < 0 &&
-        (!may_ask_again(l, r) || ask_once(l, r, body, head, err) < 0)) {
-        return -1;
-    }
-    if (head->status < 200 || head->status > 299) {
-        return line_refused(l, head, err);
+    while (ask_good(l, r, body, head, err) < 0) {
+        if (!is_busy(r, err, &tries)) {
+            return -1;
+        }
+        *err = (struct err){0};
     }
     return read_whole(l, out, err);
 }

@@ -28,8 +28,9 @@ struct line_request {
     uint64_t length; /* of the body */
 };
 
-/* NULL: the engine cannot be reached. */
-struct line *line_open(const struct host *h, struct err *err) MUST_CHECK;
+/* Connects when something is asked: a connection that says nothing holds up a process that takes
+ * over, and the one before would then refuse what it asks. */
+struct line *line_new(const struct host *h);
 /* NULL is accepted. Whatever was under way is cut. */
 void line_free(struct line *l);
 
@@ -52,7 +53,8 @@ void line_drop(struct line *l);
 int line_refused(struct line *l, const struct http_head *head, struct err *err);
 
 /* All in one: sends `body` where the request has one, appends the answer's body to `out`, whose
- * maximum bounds it. -1: likewise, or an answer that is not 2xx (line_refused()), or ERR_TOO_LARGE.
+ * maximum bounds it. A command (/-/…) is asked again for a minute where the engine has no time for
+ * it just now. -1: likewise, or an answer that is not 2xx (line_refused()), or ERR_TOO_LARGE.
  * *ret_head as with line_answer(); NULL is accepted. */
 int line_ask(struct line *l, const struct line_request *r, struct slice body, struct buf *out,
              struct http_head *ret_head, struct err *err) MUST_CHECK;

@@ -181,7 +181,7 @@ int stats_run(const struct flags *flags)
         return 2;
     }
     host = host_join(config, &err);
-    line = host == NULL ? NULL : line_open(host, &err);
+    line = host == NULL ? NULL : line_new(host);
     if (line == NULL) {
         status = say(&err);
     } else if (!flags->json && isatty(STDOUT_FILENO) == 1) {

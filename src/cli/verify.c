@@ -237,7 +237,7 @@ static int verify_with(struct verify *v, struct config *config)
     struct host *host = host_open(config, &err);
     int status = 1;
 
-    v->line = host == NULL ? NULL : line_open(host, &err);
+    v->line = host == NULL ? NULL : line_new(host);
     if (v->line != NULL && verify_all(v, &err) == 0) {
         tell_sum(v);
         status = v->bad == v->mended + v->fetched ? 0 : 1;

@@ -440,16 +440,13 @@ static bool all_ended(struct warming *w)
 static int threads_run(struct warming *w, struct err *err)
 {
     struct warmer warmers[THREADS] = {0};
-    struct line *own = line_open(w->host, err);
+    struct line *own = line_new(w->host);
     uint64_t leased = clock_mono_ms();
     size_t n = 0;
 
-    for (; own != NULL && n < THREADS; n++) {
+    for (; n < THREADS; n++) {
         warmers[n] = (struct warmer){.warming = w, .number = (unsigned)n};
-        warmers[n].line = line_open(w->host, err);
-        if (warmers[n].line == NULL) {
-            break;
-        }
+        warmers[n].line = line_new(w->host);
         if (pthread_create(&warmers[n].thread, NULL, warmer_thread, &warmers[n]) != 0) {
             line_free(warmers[n].line);
             break;
@@ -467,7 +464,7 @@ static int threads_run(struct warming *w, struct err *err)
         line_free(warmers[i].line);
     }
     line_free(own);
-    return n > 0 ? 0 : -1;
+    return n > 0 ? 0 : err_set(err, ERR_INTERNAL, "no thread can be started");
 }
 
 static int say(const struct err *err, int status)

@@ -42,9 +42,10 @@ struct scrub {
 
 /* --- reading ------------------------------------------------------------------------------- */
 
+/* A process that takes over does not wait for long: who asked goes on there. */
 static bool is_stopping(const struct scrub *c)
 {
-    return atomic_load(&c->store->closing) ||
+    return atomic_load(&c->store->closing) || atomic_load(&c->store->leaving) ||
            (c->rules->stopping != NULL && atomic_load(c->rules->stopping));
 }
 
@@ -240,7 +241,7 @@ static int look_at(struct scrub *c, const struct scrub_one *one, struct err *err
         good = hash(c, one, fd, &why);
     }
     if (good < 0) {
-        return err_set(err, ERR_UNAVAILABLE, "the server is stopping");
+        return err_set(err, ERR_UNAVAILABLE, "the server is stopping, or being replaced");
     }
     if (good == 0) {
         take_out(c, one, fd, why);
@@ -281,6 +282,7 @@ static bool is_over(const struct scrub *c)
     return c->sum.blobs > 0 && clock_mono_ms() - c->began >= c->rules->for_ms;
 }
 
+/* What was found before it is to give up is told: it is out of the store by now. */
 static int scrub_page(struct scrub *c, struct err *err)
 {
     while (!is_over(c)) {
@@ -291,8 +293,11 @@ static int scrub_page(struct scrub *c, struct err *err)
             return 0;
         }
         for (size_t i = 0; i < c->n && !is_over(c); i++) {
+            uint64_t bytes = c->sum.bytes;
+
             if (look_at(c, &c->batch[i], err) < 0) {
-                return -1;
+                c->sum.bytes = bytes;
+                return c->sum.blobs > 0 && err->code == ERR_UNAVAILABLE ? 0 : -1;
             }
         }
     }

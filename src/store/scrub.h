@@ -45,8 +45,8 @@ struct scrub_sum {
  * removed, unless it was pushed and cannot be read just now; then rules->f() is called with it.
  * That it is a member of repositories stays, so that it can be fetched again. What was not synced
  * before a crash and is right is believed again. Leaves the page cache as it was. Blocks; a
- * thread of store_idle(). -1: ERR_STORE (something that does not speak
- * against the blob), ERR_UNAVAILABLE: it gave up. */
+ * thread of store_idle(). -1: ERR_STORE (something that does not speak against the blob),
+ * ERR_UNAVAILABLE: it gave up before the first was done; later, the page ends there. */
 int store_scrub(struct store *s, const struct scrub_rules *rules, struct scrub_sum *ret,
                 struct err *err) MUST_CHECK;
 

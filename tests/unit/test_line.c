@@ -68,7 +68,6 @@ static pthread_t server;
 static struct line *begin(const char *const *const *answers)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    struct err err;
 
     script = answers;
     n_asked = 0;
@@ -77,7 +76,7 @@ static struct line *begin(const char *const *const *answers)
     listener = socket(AF_UNIX, SOCK_STREAM, 0);
     CHECK(bind(listener, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listener, 8) == 0);
     pthread_create(&server, NULL, serve, NULL);
-    return line_open(&the_host, &err);
+    return line_new(&the_host);
 }
 
 static void end(struct line *l)
@@ -221,6 +220,32 @@ static void test_crossed(void)
     CHECK_INT((int)n_asked, 5);
 }
 
+/* A command is asked again where others are under way, or another process takes over. */
+static void test_busy(void)
+{
+#define BUSY(fields)                                                                               \
+    "HTTP/1.1 503 Service Unavailable\r\n" fields "Content-Length: 57\r\n\r\n"                     \
+    "{\"errors\":[{\"code\":\"UNAVAILABLE\",\"message\":\"ask again\"}]}"
+    static const char *const FIRST[] = {BUSY(""), BUSY("Connection: close\r\n"), NULL};
+    static const char *const SECOND[] = {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+                                         BUSY(""), NULL};
+    static const char *const *const ALL[] = {FIRST, SECOND, NULL};
+    struct line_request post = {.method = HTTP_POST, .target = "/-/place"};
+    struct line *l = begin(ALL);
+    struct err err = {0};
+    struct buf out;
+
+    buf_init(&out, 1000);
+    CHECK(line_ask(l, &post, SLICE_NULL, &out, NULL, &err) == 0);
+    CHECK_STR(out.p, "hello");
+    buf_free(&out);
+    CHECK(ask(l, &out, &err) == -1); /* this is none */
+    CHECK_INT(err.code, ERR_UNAVAILABLE);
+    buf_free(&out);
+    end(l);
+    CHECK_INT((int)n_asked, 4);
+}
+
 /* The server does not want the body, says why and leaves. */
 static void test_refused_body(void)
 {
@@ -249,12 +274,16 @@ static void test_refused_body(void)
 
 static void test_nobody(void)
 {
+    struct line *l = line_new(&the_host);
     struct err err = {0};
     char text[200];
+    struct buf out;
 
-    CHECK(line_open(&the_host, &err) == NULL);
+    CHECK(ask(l, &out, &err) == -1);
     snprintf(text, sizeof(text), "the server on %s has stopped", data);
     CHECK_STR(err.text, text);
+    buf_free(&out);
+    line_free(l);
 }
 
 int main(void)
@@ -264,6 +293,7 @@ int main(void)
     test_errors();
     test_again();
     test_crossed();
+    test_busy();
     test_refused_body();
     test_nobody();
     rmdir(data);
