@@ -61,6 +61,13 @@ void budget_renew(struct budget *b, const struct store_options *options)
     pthread_mutex_unlock(&b->lock);
 }
 
+void budget_leave(struct budget *b, bool left)
+{
+    pthread_mutex_lock(&b->lock);
+    b->left = left;
+    pthread_mutex_unlock(&b->lock);
+}
+
 /* --- sums; under the lock ------------------------------------------------------------------ */
 
 static uint64_t minus(uint64_t a, uint64_t b)
@@ -117,7 +124,7 @@ static bool fits(const struct budget *b, uint64_t size, uint64_t backed)
     uint64_t held = blobs(b) + b->parked + b->reserved;
     uint64_t max = max_now(b);
 
-    return held <= max && size <= max - held &&
+    return (b->left || (held <= max && size <= max - held)) &&
            minus(size, backed) <= minus(free_now(b), min_free_now(b));
 }
 
@@ -334,7 +341,7 @@ uint64_t budget_lack(struct budget *b, uint64_t size, uint64_t backed)
     held = blobs(b) + b->parked + b->reserved;
     max = max_now(b);
     floor = minus(free_now(b), min_free_now(b));
-    lack = minus(held + size, max);
+    lack = b->left ? 0 : minus(held + size, max);
     if (minus(size, backed) > floor && minus(size, backed) - floor > lack) {
         lack = minus(size, backed) - floor;
     }

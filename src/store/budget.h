@@ -20,6 +20,7 @@ struct budget {
     pthread_mutex_t lock;
     struct store_options options;
     int dir_fd;
+    bool left;                   /* another process counts what is held, and makes room */
     struct record_totals totals; /* of the index, as committed */
     uint64_t parked;             /* bytes of partial files that nobody writes: of `parts` */
     uint64_t reserved;
@@ -38,6 +39,10 @@ struct budget *budget_new(const struct store_options *options, int dir_fd);
 void budget_free(struct budget *b);
 /* The limits of `options` from now on. Any thread. */
 void budget_renew(struct budget *b, const struct store_options *options);
+
+/* Whether another process has the store: it counts what is held, and makes room for what is under
+ * way here, which then only the disk bounds. Any thread. */
+void budget_leave(struct budget *b, bool left);
 
 /* Reserves `size` bytes of which `backed` are on the disk already. */
 bool budget_reserve(struct budget *b, uint64_t size, uint64_t backed) MUST_CHECK;

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "store/budget.h"
 #include "store/gate.h"
 #include "store/lease.h"
 #include "store/lock.h"
@@ -83,6 +84,7 @@ void store_hand_over(struct store *s, const struct successor *to, struct store_s
     struct err err;
 
     *ret = (struct store_state){0};
+    budget_leave(s->budget, true); /* first: what gives way does so by jobs */
     store_jobs_end(s);
     pthread_mutex_lock(&s->settled_lock);
     s->settled = false;
@@ -139,6 +141,7 @@ int store_take_back(struct store *s, struct err *err)
     }
     writer_wake(s);
     store_jobs_begin(s);
+    budget_leave(s->budget, false);
     settle(s, NULL);
     atomic_store(&s->leaving, false);
     return 0;

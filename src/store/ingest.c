@@ -171,7 +171,8 @@ static int allocate(struct ingest *in, struct err *err)
 }
 
 /* Others give way where there is none. What gave way may be taken by somebody else at once, who
- * needed it as well: then more of them do. */
+ * needed it as well: then more of them do. Where another process takes over just then, none do, and
+ * they need not. */
 static bool take_room(struct store *s, uint64_t size, uint64_t backed)
 {
     for (unsigned tries = 0; tries < ROOM_TRIES; tries++) {
@@ -179,7 +180,7 @@ static bool take_room(struct store *s, uint64_t size, uint64_t backed)
             return true;
         }
         if (!evict_make_room(s, size, backed)) {
-            return false;
+            return budget_reserve(s->budget, size, backed);
         }
     }
     return false;

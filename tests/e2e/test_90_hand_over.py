@@ -224,6 +224,26 @@ def test_nobody_is_there(registry, larder):
     assert "no server runs there" in lar.events
 
 
+def test_a_cache_that_is_full(registry, larder):
+    """An upload under way needs more room than there is, and only the new one can make some."""
+    lar = start(larder, registry, limits={"evict_young": "1ms"}, start=False)
+    lar.config["cache"] = {"max_size": 40 * MB, "min_free": 0}
+    lar.start()
+    at, data = begin(lar), BIG[:12 * MB]
+    patch = put_open(lar, "PATCH", at, data, 1)
+    lar.wait_counter("upload_bytes", 1)
+    for seed in range(12):
+        blob = registry.add_blob("library/y", noise(3 * MB, seed=950 + seed))
+        assert lar.get("/v2/library/y/blobs/" + blob).complete
+        lar.wait(lambda: lar.counter("flights_open") == 0, "all is recorded")
+    new = successor(larder, lar).start()
+    patch.push(data[1:])
+    assert patch.done().status == 202
+    ended(lar)
+    assert new.send("PUT", with_query(at, digest=digest_of(data))).status == 201
+    assert new.get(f"/v2/{HOSTED}/blobs/{digest_of(data)}").body == data
+
+
 def test_leases_go_over(registry, larder):
     """Who was told that a base layer is here need not upload it: the new one keeps that."""
     lar = start(larder, registry)
