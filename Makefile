@@ -81,7 +81,7 @@ sweep:
 sweeping: all deps-test
 	@$(RUN) SWEEP='$(ARGS)' $(PYTHON) tests/run.py sweep
 
-# Everything at once and kills, for SOAK_TIME seconds.
+# Everything at once, kills and hand-overs, for SOAK_TIME seconds.
 soak: all deps-test
 	@$(RUN) $(PYTHON) tests/e2e/soak.py --seconds $(SOAK_TIME) $(ARGS)
 

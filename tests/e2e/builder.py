@@ -26,6 +26,7 @@ class Client:
         self.host, self.port = "127.0.0.1", lar.port
         self.progress = progress or (lambda n: None)
         self.connection = None
+        self.kept = False  # the last request went by a connection of others before it
 
     def close(self):
         if self.connection:
@@ -49,7 +50,8 @@ class Client:
             raise Gone(f"{method} {path}: {error!r}") from error
 
     def _ask(self, method, path, body, headers, chunk):
-        if self.connection is None:
+        self.kept = self.connection is not None
+        if not self.kept:
             self.connection = http.client.HTTPConnection(self.host, self.port, timeout=120)
             self.connection.connect()
         c = self.connection

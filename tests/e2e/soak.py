@@ -1,12 +1,14 @@
 """Everything at once, for long: pulls, pushes, deletes, evictions, scrubs, upstreams that fail, and
-a kill every few seconds.
+every few seconds a kill, or another process that takes over.
 
     tests/e2e/soak.py [--seconds N] [--seed TEXT]     # or `make soak`
 
 What a client gets whole must be right; what was pushed and answered 201 is there until it is
-deleted, whatever was killed since; an error says that upstream failed, and nothing else. In the end
-the index is counted again from the bytes of the manifests, and after the last kill memory and
-descriptors are looked at twice, with work in between: they stay as they are.
+deleted, whatever was killed since; an error says that upstream failed, and nothing else. A
+hand-over cuts no transfer, refuses no connection, and the process before ends. In the end the index
+is counted again from the bytes of the manifests; and of a process that took over memory and
+descriptors are looked at twice, with work in between, and once more after some hand-overs: they
+stay as they are.
 """
 import argparse
 import os
@@ -24,12 +26,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from builder import Client, Gone, Image, fetch_image, rng_of  # noqa: E402
 from larder import PROGRAM, REPORTS, VARIANT, Larder, StartFailed  # noqa: E402
-from push import WAYS, blob_path, manifest_path  # noqa: E402
+from push import WAYS, begin, blob_path, manifest_path, put_image, with_query  # noqa: E402
 from recount import Index  # noqa: E402
-from registry import Registry, noise  # noqa: E402
+from registry import Registry, digest_of, noise  # noqa: E402
 
 MIB = 1 << 20
-BUDGET = 80 * MIB
+BUDGET = 90 * MIB
 SIZES = (1000, 40_000, 200_000, 400_000, MIB)
 LIMITS = {"retry_min": "5ms", "retry_max": "50ms", "retry_for": "3s", "first_byte": "5s",
           "upstream_headers": "1s", "upstream_stall": "1s", "bad_digest": "500ms",
@@ -37,10 +39,13 @@ LIMITS = {"retry_min": "5ms", "retry_max": "50ms", "retry_for": "3s", "first_byt
           "retain_grace": "10s", "retain_every": "1s"}
 PULLERS, PUSHERS = 4, 2
 TAGS = 5  # of each pusher
+BIG = noise(8 * MIB, seed=4999)  # more than sockets buffer
+KEPT = "stage/kept"  # has it
 # Of the whole time: with kills; then without them until memory is looked at first.
 KILLING, WARMING = 0.7, 0.1
 MEMORY_SLACK = 8 * MIB
 DESCRIPTOR_SLACK = 8
+HAND_OVERS = 4  # in a row, at the end
 # What may be answered while upstream fails.
 TROUBLE = {429, 500, 502, 503, 504}
 
@@ -54,6 +59,7 @@ class World:
 
     def __init__(self, folder, seed):
         self.seed = seed
+        self.folder = Path(folder)
         self.registry = Registry()
         self.images = []  # (repository, image, {digest: bytes})
         for n in range(80):
@@ -61,7 +67,7 @@ class World:
             layers = [noise(size + n, seed=5000 + 10 * n + k) for k, size in enumerate(SIZES)]
             image = self.registry.add_image(repo, "latest", layers)
             self.images.append((repo, image, dict(zip(image.layers, layers))))
-        self.larder = Larder(Path(folder), start=False, limits=LIMITS,
+        self.larder = Larder(self.folder, start=False, limits=LIMITS,
                              upstreams={"docker.io": self.registry.url},
                              config={"cache": {"max_size": BUDGET, "min_free": 0},
                                      "tags": {"ttl": "1s", "patience": "500ms"},
@@ -71,6 +77,8 @@ class World:
         self.go = threading.Event()   # workers work
         self.stop = threading.Event()
         self.kills = 0
+        self.breaks = 0  # odd while a kill is under way
+        self.hand_overs = 0
         self.idle = threading.Condition()
         self.waiting = 0
         self.wrong = []
@@ -102,8 +110,37 @@ class World:
     def kill(self):
         self.up.clear()
         self.kills += 1
+        self.breaks += 1
         self.larder.kill()
         self.start()
+        self.breaks += 1
+
+    def successor(self):
+        """Of the same data and sockets, in a folder of its own for its configuration."""
+        self.hand_overs += 1
+        old = self.larder
+        folder = self.folder / f"larder{self.hand_overs}"
+        folder.mkdir()
+        return Larder(folder, start=False, upstreams=old.upstreams, args=["--take-over"],
+                      config={**old.config, "listen": [old.host]}, data=old.data)
+
+    def hand_over(self):
+        """With transfers under way; the process before has ended then."""
+        old, new = self.larder, self.successor()
+        transfers = Transfers(old)
+        try:
+            new.start()
+        except StartFailed as error:
+            raise Wrong(f"nobody took over:\n{error}{old.events[-2000:]}") from error
+        new.args = []  # a start after a kill takes nothing over
+        self.larder = new
+        transfers.finish(new)
+        try:
+            status = old._over(100)
+        except subprocess.TimeoutExpired as error:
+            raise Wrong(f"the process before does not end:\n{old.events[-2000:]}") from error
+        if status != 0 or any(word in old.events for word in REPORTS):
+            raise Wrong(f"the process before ended with {status}:\n{old.events[-6000:]}")
 
     # --- pauses ----------------------------------------------------------------------------------
 
@@ -127,6 +164,47 @@ class World:
                 raise Wrong("somebody waits for an answer that does not come")
 
 
+class Transfers:
+    """A download and an upload that begin by one process, and end after another took over."""
+
+    def __init__(self, lar):
+        self.data = BIG[:MIB]
+        self.download = lar.begin(blob_path(digest_of(BIG), KEPT), read=False, rcvbuf=65536)
+        self.session = begin(lar, KEPT)
+        self.upload = lar.begin(self.session, {"Content-Length": len(self.data)}, "PATCH")
+        self.upload.push(self.data[:MIB // 2])
+
+    def finish(self, lar):
+        self.upload.push(self.data[MIB // 2:])
+        reply = self.upload.done()
+        if reply.status != 202:
+            raise Wrong(f"an upload under way was cut: {reply}")
+        reply = lar.send("PUT", with_query(self.session, digest=digest_of(self.data)))
+        if reply.status != 201:
+            raise Wrong(f"an upload cannot be gone on with: {reply}")
+        self.download.go_on()
+        reply = self.download.done()
+        if reply.status != 200 or reply.body != BIG:
+            raise Wrong(f"a download under way was cut: {reply}")
+
+
+class Patient(Client):
+    """Keeps its connection now and then; and asks again where the server is being replaced."""
+
+    def __init__(self, world, rng):
+        super().__init__(world.larder)
+        self.world, self.rng = world, rng
+
+    def send(self, *what, **more):
+        while True:
+            reply = super().send(*what, **more)
+            if self.rng.random() < 0.5:
+                self.close()
+            if reply.status != 503 or b"being replaced" not in reply.body:
+                return reply
+            self.world.count("asked again")
+
+
 class Worker(threading.Thread):
     """Does one thing after another, with a client of its own."""
 
@@ -136,6 +214,7 @@ class Worker(threading.Thread):
         self.rng = rng_of(world.seed, type(self).__name__, number)
         self.number = number
         self.client = None
+        self.breaks = None
 
     def fresh(self):
         """A connection to the server that runs now."""
@@ -143,17 +222,29 @@ class Worker(threading.Thread):
             self.client.close()
         while not self.world.up.wait(0.1) and not self.world.stop.is_set():
             pass
-        self.client = Client(self.world.larder)
+        self.client = Patient(self.world, self.rng)
+
+    def cut(self, gone):
+        """Only a kill does that, but for a kept connection that ends as it is used again."""
+        killed = self.breaks % 2 == 1 or self.breaks != self.world.breaks
+        if not killed and self.is_wrong(gone):
+            raise Wrong(f"cut, and nobody was killed: {gone}") from gone
+        self.world.count("cut")
+        self.fresh()
+
+    def is_wrong(self, gone):
+        """Upstream's trouble cuts downloads, too."""
+        return isinstance(gone.__cause__, ConnectionRefusedError)
 
     def run(self):
         try:
             self.fresh()
             while self.world.checkpoint(self.client):
                 try:
+                    self.breaks = self.world.breaks
                     self.act()
-                except Gone:
-                    self.world.count("cut")
-                    self.fresh()
+                except Gone as gone:
+                    self.cut(gone)
         except Exception:  # whatever it is, it has to be told
             self.world.fail(traceback.format_exc())
         finally:
@@ -196,6 +287,9 @@ class Pusher(Worker):
         super().__init__(world, number)
         self.repo = f"stage/s{number}"
         self.tags = {}  # tag: digests that it may have, None for none
+
+    def is_wrong(self, gone):
+        return not self.client.kept
 
     def act(self):
         # What is replaced stays for a while: more than this would not fit into the budget.
@@ -300,7 +394,8 @@ class Soak:
         self.told = time.monotonic()
         with self.world.lock:
             done = ", ".join(f"{n} {what}" for what, n in sorted(self.world.counts.items()))
-        self.say(f"# {self.told - self.began:4.0f} s: {self.world.kills} kills, {done}")
+        self.say(f"# {self.told - self.began:4.0f} s: {self.world.kills} kills, "
+                 f"{self.world.hand_overs} hand-overs, {done}")
 
     def let_run(self, seconds, kill=False):
         end = time.monotonic() + seconds
@@ -308,7 +403,7 @@ class Soak:
             left = end - time.monotonic()
             self.world.stop.wait(min(left, self.rng.uniform(1, 5) if kill else 1))
             if kill and time.monotonic() < end and not self.world.stop.is_set():
-                self.world.kill()
+                self.rng.choice((self.world.kill, self.world.hand_over))()
             self.progress()
 
     def look(self):
@@ -316,12 +411,15 @@ class Soak:
         world = self.world
         world.registry.clear_rules()
         world.pause(len(self.workers))
-        world.larder.wait(lambda: world.larder.counter("connections_open") <= 1 and
-                          world.larder.counter("flights_open") == 0, "quiet", 60)
-        found = (memory(world.larder.process), len(os.listdir(
-            f"/proc/{world.larder.process.pid}/fd")))
+        found = self.measure()
         world.go.set()
         return found
+
+    def measure(self):
+        lar = self.world.larder
+        lar.wait(lambda: lar.counter("connections_open") <= 1 and
+                 lar.counter("flights_open") == 0, "quiet", 60)
+        return memory(lar.process), len(os.listdir(f"/proc/{lar.process.pid}/fd"))
 
     def result(self, good, text):
         self.n += 1
@@ -331,11 +429,13 @@ class Soak:
     def run(self):
         world = self.world
         world.start()
+        put_image(world.larder, "1", [BIG], KEPT)
         world.go.set()
         for worker in self.workers:
             worker.start()
         try:
             self.let_run(KILLING * self.seconds, kill=True)
+            world.hand_over()
             self.let_run(WARMING * self.seconds)
             before = self.look()
             self.let_run((1 - KILLING - WARMING) * self.seconds)
@@ -359,6 +459,13 @@ class Soak:
         self.progress(0)
         return self
 
+    def compare(self, when, before, after):
+        if VARIANT == "release":
+            self.result(after[0] <= before[0] + MEMORY_SLACK,
+                        f"memory: {before[0] >> 10} KiB, and {after[0] >> 10} KiB {when}")
+        self.result(after[1] <= before[1] + DESCRIPTOR_SLACK,
+                    f"descriptors: {before[1]}, and {after[1]} {when}")
+
     def end(self, before, after):
         world = self.world
         world.stop.set()
@@ -366,11 +473,12 @@ class Soak:
             worker.join(100)
             if worker.is_alive():
                 raise Wrong("somebody waits for an answer that does not come")
-        if VARIANT == "release":
-            self.result(after[0] <= before[0] + MEMORY_SLACK,
-                        f"memory: {before[0] >> 10} KiB, then {after[0] >> 10} KiB")
-        self.result(after[1] <= before[1] + DESCRIPTOR_SLACK,
-                    f"descriptors: {before[1]}, then {after[1]}")
+        self.compare("with work in between", before, after)
+        world.hand_over()
+        before = self.measure()
+        for _ in range(HAND_OVERS):
+            world.hand_over()
+        self.compare(f"{HAND_OVERS} processes later", before, self.measure())
         world.larder.stop()
         Index(world.larder.data).check()
         world.larder.kept()
