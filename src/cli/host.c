@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cli/connect.h"
 #include "cli/engine.h"
+#include "cli/local.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #define DRAIN_LOOK_MS 5
+
+/* What must be there. */
+enum need { NEED_NOTHING, NEED_DATA, NEED_SERVER };
 
 /* Owner: host_open()'s caller. */
 struct host {
@@ -30,7 +34,19 @@ static int engine_open(struct host *h, struct err *err)
     return 0;
 }
 
-static int host_find(struct host *h, bool or_own, struct err *err)
+/* Nobody serves there. */
+static int host_alone(struct host *h, enum need need, struct err *err)
+{
+    if (need == NEED_SERVER) {
+        return err_set(err, ERR_STORE, "%.160s: no server runs there", h->config->data);
+    }
+    if (need == NEED_DATA && local_check(h->config->data, err) < 0) {
+        return -1;
+    }
+    return engine_open(h, err);
+}
+
+static int host_find(struct host *h, enum need need, struct err *err)
 {
     _cleanup_close_ int fd = -1;
 
@@ -38,22 +54,21 @@ static int host_find(struct host *h, bool or_own, struct err *err)
     case CONNECT_DONE:
         return 0;
     case CONNECT_NOBODY:
-        return or_own ? engine_open(h, err)
-                      : err_set(err, ERR_STORE, "%.160s: no server runs there", h->config->data);
+        return host_alone(h, need, err);
     case CONNECT_FAILED:
         break;
     }
     return -1;
 }
 
-static struct host *host_new(struct config *config, bool or_own, struct err *err)
+static struct host *host_new(struct config *config, enum need need, struct err *err)
 {
     struct host *h = xnew(struct host);
 
     signal(SIGPIPE, SIG_IGN);
     limits = config->limits;
     h->config = config;
-    if (host_find(h, or_own, err) < 0) {
+    if (host_find(h, need, err) < 0) {
         host_free(h);
         return NULL;
     }
@@ -62,12 +77,17 @@ static struct host *host_new(struct config *config, bool or_own, struct err *err
 
 struct host *host_open(struct config *config, struct err *err)
 {
-    return host_new(config, true, err);
+    return host_new(config, NEED_DATA, err);
+}
+
+struct host *host_make(struct config *config, struct err *err)
+{
+    return host_new(config, NEED_NOTHING, err);
 }
 
 struct host *host_join(struct config *config, struct err *err)
 {
-    return host_new(config, false, err);
+    return host_new(config, NEED_SERVER, err);
 }
 
 static void engine_end(struct engine *e)

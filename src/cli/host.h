@@ -11,9 +11,11 @@
 
 struct host;
 
-/* Takes `config`, also where it fails. A data directory is made where there is none. NULL: *err
- * says why. */
+/* Takes `config`, also where it fails. NULL: *err says why, such as that no data of Larder's is
+ * there. */
 struct host *host_open(struct config *config, struct err *err) MUST_CHECK;
+/* The same; a data directory is made where there is none. */
+struct host *host_make(struct config *config, struct err *err) MUST_CHECK;
 /* The same with the server alone. NULL also: none runs there. */
 struct host *host_join(struct config *config, struct err *err) MUST_CHECK;
 /* Once all lines are freed: an own engine comes to its end. NULL is accepted. */

@@ -212,7 +212,7 @@ static int import_open(struct import *im, struct err *e)
         config_free(config);
         return 2;
     }
-    im->host = host_open(config, e);
+    im->host = host_make(config, e);
     im->line = im->host == NULL ? NULL : line_new(im->host);
     return im->line == NULL ? 1 : 0;
 }

@@ -56,8 +56,7 @@ static int work_wait(struct work *w)
     return w->result;
 }
 
-/* A command does not make a data directory where there is none. */
-static int check_data(const char *data, struct err *err)
+int local_check(const char *data, struct err *err)
 {
     _cleanup_free_ char *index = xasprintf("%s/index", data);
 
@@ -79,7 +78,7 @@ int local_run(const struct config *config, const struct admin_command *c,
     int result = -1;
 
     buf_init(out, ADMIN_ANSWER_MAX);
-    if (check_data(config->data, err) < 0) {
+    if (local_check(config->data, err) < 0) {
         return -1;
     }
     disk = pool_new("disk", DISK_THREADS);

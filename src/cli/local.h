@@ -8,6 +8,9 @@
 #include "admin/admin.h"
 #include "cli/config.h"
 
+/* -1: ERR_STORE, there is no data of Larder's. Commands that need some make no directory for it. */
+int local_check(const char *data, struct err *err) MUST_CHECK;
+
 /* Opens the store, which must be there, runs the command and closes it. `out` as with admin_run().
  * -1: what the command said, or ERR_STORE where the store cannot be opened: a server that is
  * starting uses it, for one. Blocks; main thread. */

@@ -541,7 +541,7 @@ int warm_run(const struct flags *flags)
         return say(&err, 2);
     }
     log_setup(LOG_ERROR, false);
-    w.host = host_open(config, &err);
+    w.host = host_make(config, &err);
     status = w.host == NULL ? say(&err, 1) : warm(&w, &err);
     warming_fini(&w);
     host_free(w.host);

@@ -385,14 +385,15 @@ def test_help(command):
         assert "--json" in result.stdout and "--data DIR" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["stages", "ls", "rm", "gc"])
-def test_no_data_directory(tmp_path, command):
+@pytest.mark.parametrize("words", [["stages"], ["ls"], ["rm", "stage/app"], ["gc"], ["verify"],
+                                   ["inventory"], ["export", "-o", "/dev/null", "x"]],
+                         ids=lambda words: words[0])
+def test_no_data_directory(tmp_path, words):
     """A command makes none."""
     for data in (tmp_path / "none", tmp_path):
-        name = ["stage/app"] if command == "rm" else []
-        result = subprocess.run([PROGRAM, command, *name, "--data", str(data)],
+        result = subprocess.run([PROGRAM, *words, "--data", str(data)],
                                 capture_output=True, text=True, timeout=30, check=False)
-        refused(result, str(data))
+        refused(result, f"larder: {data}: no data of Larder's is there: ")
     assert os.listdir(tmp_path) == []
 
 
