@@ -53,6 +53,7 @@ enum err_retry {
     X(ERR_DIGEST_MISMATCH, 502, "UNAVAILABLE", RETRY_NEXT)                                         \
     X(ERR_UNAVAILABLE, 503, "UNAVAILABLE", RETRY_LATER)                                            \
     X(ERR_UPSTREAM_SHUT, 503, "UNAVAILABLE", RETRY_NEXT)                                           \
+    X(ERR_IN_USE, 503, "UNAVAILABLE", RETRY_LATER)                                                 \
     X(ERR_TIMEOUT, 504, "UNAVAILABLE", RETRY_NEXT)                                                 \
     X(ERR_CONFIG, 500, "UNKNOWN", RETRY_NO)                                                        \
     X(ERR_CLIENT_GONE, 499, "UNKNOWN", RETRY_NO)

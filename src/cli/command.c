@@ -3,6 +3,7 @@
 
 #include "cli/local.h"
 #include "cli/remote.h"
+#include "cli/turn.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -70,6 +71,32 @@ static int print_answer(const struct buf *answer, bool as_json,
     return status;
 }
 
+/* By the server that runs there, else here. `answer` is freed by the caller. */
+static int ask(const struct config *config, const struct admin_command *c,
+               const struct admin_query *q, struct buf *answer, struct err *err)
+{
+    struct turn turn = {0};
+
+    for (;;) {
+        switch (remote_ask(config->data, c, q, answer, err)) {
+        case REMOTE_DONE:
+            return 0;
+        case REMOTE_FAILED:
+            return -1;
+        case REMOTE_NOBODY:
+            break;
+        }
+        buf_free(answer);
+        if (local_run(config, c, q, answer, err) == 0) {
+            return 0;
+        }
+        if (!turn_wait(&turn, err)) {
+            return -1;
+        }
+        buf_free(answer);
+    }
+}
+
 int command_run(const struct flags *flags, const char *name, const struct admin_query *q,
                 void (*tell)(const json_t *answer, struct buf *out))
 {
@@ -77,7 +104,7 @@ int command_run(const struct flags *flags, const char *name, const struct admin_
     struct err err = {0};
     struct config *config = config_read(&flags->config, &err);
     struct buf answer;
-    int status = 0;
+    int status;
 
     assert(c != NULL);
     if (config == NULL) {
@@ -86,20 +113,8 @@ int command_run(const struct flags *flags, const char *name, const struct admin_
     }
     log_setup(LOG_ERROR, false); /* what a server would note does not concern who asks here */
     limits = config->limits;
-    switch (remote_ask(config->data, c, q, &answer, &err)) {
-    case REMOTE_DONE:
-        break;
-    case REMOTE_NOBODY:
-        buf_free(&answer);
-        status = local_run(config, c, q, &answer, &err) < 0 ? say(&err) : 0;
-        break;
-    case REMOTE_FAILED:
-        status = say(&err);
-        break;
-    }
-    if (status == 0) {
-        status = print_answer(&answer, flags->json, tell);
-    }
+    status =
+        ask(config, c, q, &answer, &err) < 0 ? say(&err) : print_answer(&answer, flags->json, tell);
     buf_free(&answer);
     config_free(config);
     return status;

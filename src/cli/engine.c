@@ -321,10 +321,11 @@ static int engine_make(struct engine *s, struct inheritance *from, struct err *e
 {
     struct snapshot_ground g;
 
-    workers_make(s);
+    /* First, as it may be another's, and there is only one set of loops in a process. */
     if (make_store(s, from, err) < 0) {
         return -1;
     }
+    workers_make(s);
     make_cache(s);
     make_key(s, from);
     g = ground(s);
@@ -367,6 +368,7 @@ struct engine *engine_new(struct config *config, bool alone, struct inheritance 
     limits = config->limits;
     raise_descriptors();
     if (engine_make(s, from, err) < 0) {
+        s->current->config = NULL; /* it stays the caller's */
         engine_free(s);
         return NULL;
     }

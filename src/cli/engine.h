@@ -16,7 +16,9 @@ struct engine;
 
 /* Opens the store and binds the addresses, the control socket among them; `config` is the engine's
  * from here, and its limits are in force. `alone`: no listener of the configuration is bound.
- * `from`: what another process gave up; NULL: nothing. NULL: *err says why. */
+ * `from`: what another process gave up; NULL: nothing. NULL: *err says why, and `config` stays
+ * the caller's; only after ERR_IN_USE (another process has the data directory) it may be called
+ * again. */
 struct engine *engine_new(struct config *config, bool alone, struct inheritance *from,
                           struct err *err) MUST_CHECK;
 /* After engine_stop(), or where it was never started. NULL is accepted. */

@@ -5,6 +5,7 @@
 #include "cli/connect.h"
 #include "cli/engine.h"
 #include "cli/local.h"
+#include "cli/turn.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -27,7 +28,6 @@ static int engine_open(struct host *h, struct err *err)
     log_mute_access(); /* standard output is the command's */
     h->engine = engine_new(h->config, true, NULL, err);
     if (h->engine == NULL) {
-        h->config = NULL; /* engine_new() took it */
         return -1;
     }
     engine_start(h->engine);
@@ -46,7 +46,7 @@ static int host_alone(struct host *h, enum need need, struct err *err)
     return engine_open(h, err);
 }
 
-static int host_find(struct host *h, enum need need, struct err *err)
+static int host_look(struct host *h, enum need need, struct err *err)
 {
     _cleanup_close_ int fd = -1;
 
@@ -59,6 +59,17 @@ static int host_find(struct host *h, enum need need, struct err *err)
         break;
     }
     return -1;
+}
+
+static int host_find(struct host *h, enum need need, struct err *err)
+{
+    struct turn turn = {0};
+    int result;
+
+    do {
+        result = host_look(h, need, err);
+    } while (result < 0 && turn_wait(&turn, err));
+    return result;
 }
 
 static struct host *host_new(struct config *config, enum need need, struct err *err)

@@ -204,6 +204,7 @@ static int serve_from(struct config *config, const struct flags *flags, struct i
 
     if (e == NULL) {
         fprintf(stderr, "larder: %s\n", err.text);
+        config_free(config);
         status = 1;
     } else {
         serve_loop(e, flags, from, signals);

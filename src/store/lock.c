@@ -82,7 +82,7 @@ int lock_retake(struct store *s, struct err *err)
             return lock_dir_error(s, "lock", errno, err);
         }
         lock_holder(s->lock_fd, text, sizeof(text));
-        return err_set(err, ERR_STORE, "%s: in use by %s: one server a data directory", s->dir,
+        return err_set(err, ERR_IN_USE, "%s: in use by %s: one server a data directory", s->dir,
                        text);
     }
     n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());

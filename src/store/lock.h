@@ -7,10 +7,10 @@
 #include "store/inner.h"
 
 /* Makes the data directory where there is none, opens it and takes its lock: fills dir_fd and
- * lock_fd. The lock goes with its descriptor. */
+ * lock_fd. The lock goes with its descriptor. -1 with ERR_IN_USE: another process has it. */
 int lock_take(struct store *s, struct err *err) MUST_CHECK;
 
-/* Lets another process take it, and takes it again. -1: one has it. */
+/* Lets another process take it, and takes it again. -1 with ERR_IN_USE: one has it. */
 void lock_release(struct store *s);
 int lock_retake(struct store *s, struct err *err) MUST_CHECK;
 

@@ -30,7 +30,8 @@ struct store_options {
 
 /* Opens or creates the data directory: takes the lock (one server a directory), opens the index
  * (rebuilt from its copy or the blobs where it cannot be read), cleans up after a crash. Blocks;
- * logs progress where it takes long. NULL: *err names the thing, the cause and the remedy. */
+ * logs progress where it takes long. NULL: *err names the thing, the cause and the remedy;
+ * ERR_IN_USE: another process has the directory. */
 struct store *store_open(const struct store_options *options, struct err *err) MUST_CHECK;
 /* Limits and retention of `options` from now on, whatever else they say. False: retention is at
  * work with the rules before, which must stay; ask again. Any thread; does not block. */
