@@ -85,7 +85,8 @@ static const char *const HELP[COMMAND_COUNT] = {
         "when\n"
         "it was last asked for, and for which platforms it was pulled. A server can be held to it\n"
         "(`larder serve --help`).\n" STORE_HELP
-        "  --since TIME             what was pulled since then: 24h, 7d, or 2026-01-31T12:00:00Z\n"
+        "  --since TIME             what was pulled since then: 24h, 7d, 2026-01-31 (UTC), or\n"
+        "                           2026-01-31T12:00:00Z\n"
         "  --client ADDR            what the client at this address pulled; unix: by a socket\n"
         "  --json                   changes nothing\n" HELP_HELP,
     [COMMAND_IMPORT] =

@@ -7,13 +7,28 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-/* "24h" ago, or a time. */
+#define DAY_LEN 10
+#define DAY_BEGIN "T00:00:00Z"
+
+/* "2026-01-31": where that day begins in UTC. */
+static bool day_parse(const char *text, int64_t *ret)
+{
+    char begin[DAY_LEN + sizeof(DAY_BEGIN)];
+
+    if (strlen(text) != DAY_LEN) {
+        return false;
+    }
+    snprintf(begin, sizeof(begin), "%s" DAY_BEGIN, text);
+    return clock_parse(slice_str(begin), ret);
+}
+
+/* "24h" ago, or a time, or a day. */
 static bool since_parse(const char *text, int64_t *ret)
 {
     int64_t now = clock_wall_s();
     uint64_t ago;
 
-    if (clock_parse(slice_str(text), ret)) {
+    if (clock_parse(slice_str(text), ret) || day_parse(text, ret)) {
         return true;
     }
     if (!duration_parse(slice_str(text), &ago)) {
@@ -47,11 +62,10 @@ int lock_run(const struct flags *flags)
     char client[INET6_ADDRSTRLEN];
 
     if (flags->since != NULL && !since_parse(flags->since, &q.since)) {
-        fprintf(
-            stderr,
-            "larder: --since: \"%.40s\" must be a duration such as 24h or 7d, or a time such as "
-            "2026-01-31T12:00:00Z\n",
-            flags->since);
+        fprintf(stderr,
+                "larder: --since: \"%.40s\" must be a duration such as 24h or 7d, a day such as "
+                "2026-01-31, or a time such as 2026-01-31T12:00:00Z\n",
+                flags->since);
         return 2;
     }
     if (flags->client != NULL) {

@@ -242,6 +242,7 @@ def test_lock_by_client_and_time(pulled):
             (("--client", "127.0.0.2", "--since", "1h"), entries[1:]),
             (("--client", "unix"), []), (("--since", "24h"), entries),
             (("--since", "2026-01-01T00:00:00+01:00"), entries),
+            (("--since", "2026-01-01"), entries), (("--since", "2999-01-01"), []),
             (("--since", "2999-01-01T00:00:00Z"), [])]:
         assert images(both(pulled, "lock", *words)) == expected, words
 
@@ -249,6 +250,7 @@ def test_lock_by_client_and_time(pulled):
 @pytest.mark.parametrize("words, hint", [
     (("--since", "yesterday"), "--since: \"yesterday\" must be a duration"),
     (("--since", "2026-02-30T00:00:00Z"), "--since"),
+    (("--since", "2026-02-30"), "a day such as 2026-01-31"), (("--since", "2026-1-031"), "--since"),
     (("--client", "somebody"), "--client: \"somebody\" must be an IP address"),
     (("--client", "127.0.0.1:80"), "--client"),
     (("golang",), "does not take the argument golang"),
