@@ -124,7 +124,7 @@ static int flags_check(const struct flags *f, uint64_t *ret_part)
         return wrong("--split is for a file");
     }
     if (strcmp(f->output, "-") == 0 && isatty(STDOUT_FILENO) == 1) {
-        return wrong("an archive is not for a terminal");
+        return wrong("an archive is not for a terminal: -o FILE, or a pipe");
     }
     return 0;
 }

@@ -110,7 +110,7 @@ int inventory_run(const struct flags *flags)
     }
     if (strcmp(path, "-") == 0 && isatty(STDOUT_FILENO) == 1) {
         config_free(config);
-        fprintf(stderr, "larder: an inventory is not for a terminal: -o FILE\n");
+        fprintf(stderr, "larder: an inventory is not for a terminal: -o FILE, or a pipe\n");
         return 2;
     }
     log_setup(LOG_ERROR, false);

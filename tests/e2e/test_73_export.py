@@ -2,6 +2,7 @@
 import collections
 import json
 import os
+import pty
 import signal
 import subprocess
 import tarfile
@@ -295,6 +296,15 @@ def test_command_line(cache, tmp_path, words, hint):
     assert result.returncode in (1, 2) and hint in result.stderr, result
     assert result.stderr.count("\n") == 1 and not (tmp_path / "a").exists()
     assert "needs -o" in export(cache, *words, text=True).stderr
+
+
+def test_not_to_a_terminal(cache):
+    main, side = pty.openpty()
+    result = export(cache, "-o", "-", "debian:12", stdout=side, stderr=subprocess.PIPE,
+                    capture_output=False)
+    os.close(side)
+    os.close(main)
+    assert result.returncode == 2 and b"not for a terminal: -o FILE, or a pipe;" in result.stderr
 
 
 def test_no_folder_for_it(cache, tmp_path):
