@@ -16,6 +16,7 @@ static const struct admin_command COMMANDS[] = {
     {.name = "blobs", .is_text = true, .run = admin_blobs},
     {.name = "images", .is_text = true, .run = admin_images},
     {.name = "verify", .changes = true, .is_idle = true, .run = admin_verify},
+    {.name = "missing", .is_idle = true, .run = admin_missing},
     {.name = "name", .is_text = true, .run = admin_name},
     {.name = "take-blob",
      .takes = true,

@@ -22,7 +22,7 @@ struct admin {
 /* What a command is asked. `name` as the operator wrote it; "" where there is none. */
 struct admin_query {
     const char *name;
-    bool all;           /* ls: the mirrored repositories too */
+    bool all;           /* ls: the mirrored repositories too; missing: what is in quarantine too */
     bool dry_run;       /* gc: only say what would go */
     int64_t since;      /* lock: what was pulled from then on, wall seconds */
     const char *client; /* lock: what this address pulled; NULL or "": anyone */
@@ -110,6 +110,11 @@ int admin_name(const struct admin *a, const struct admin_query *q, struct buf *o
  * them how much there is. ERR_DIGEST_INVALID, ERR_STORE, ERR_UNAVAILABLE: stopping. */
 int admin_verify(const struct admin *a, const struct admin_query *q, struct buf *out,
                  struct err *err) MUST_CHECK;
+/* Looks at `n` digests above `after` that repositories have as members, and tells of those whose
+ * blob is not here and should be: that a hosted repository has or, with `all`, that lie in
+ * quarantine: { "after", "end", "missing": [ … ] }. ERR_DIGEST_INVALID, ERR_STORE. */
+int admin_missing(const struct admin *a, const struct admin_query *q, struct buf *out,
+                  struct err *err) MUST_CHECK;
 /* One run of retention. ERR_STORE. */
 int admin_gc(const struct admin *a, const struct admin_query *q, struct buf *out,
              struct err *err) MUST_CHECK;

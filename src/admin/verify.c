@@ -1,10 +1,21 @@
-/* admin/verify.c - a page of blobs hashed again, and who has those that were bad. */
-#include "admin/admin.h"
+/*
+ * admin/verify.c - a page of blobs hashed again, or of what is not here and should be, and who has
+ * those.
+ */
+#include "admin/repos.h"
+#include "oci/manifest.h"
 #include "store/scrub.h"
 
+#include <stdlib.h>
+
 #define PAGE_MS 1000
-/* Repositories that are named for one blob. */
-#define HOLDERS_MAX 8
+/* A page that is so long already takes no more. */
+#define PAGE_BYTES (1u << 20)
+/* Digests that are looked at for a page. */
+#define LOOKS_MAX 20000
+/* Repositories that are named for one blob: all to push it to, and some to fetch it from. */
+#define HOSTED_MAX 1000
+#define MIRRORED_MAX 8
 
 /* One page. Owner: admin_verify(). */
 struct verifying {
@@ -18,6 +29,7 @@ struct holding {
     struct index_read *read;
     struct buf *out;
     enum repo_kind kind;
+    unsigned max;
     unsigned n;
 };
 
@@ -33,20 +45,27 @@ static bool add_holder(void *arg, uint64_t repo, const struct member_record *m)
     }
     buf_str(h->out, h->n++ == 0 ? "" : ",");
     buf_json(h->out, slice_str(name));
-    return h->n < HOLDERS_MAX;
+    return h->n < h->max;
 }
 
-static void add_holders(const struct verifying *v, const struct digest *d, enum repo_kind kind)
+/* `r` may be NULL: then nobody is known. */
+static void add_holders(struct index_read *r, const struct digest *d, struct buf *out)
 {
-    struct holding h = {index_read_begin(v->admin->store), v->out, kind, 0};
+    struct holding hosted = {r, out, REPO_HOSTED, HOSTED_MAX, 0};
+    struct holding mirrored = {r, out, REPO_MIRRORED, MIRRORED_MAX, 0};
 
-    buf_str(v->out, kind == REPO_HOSTED ? ",\"hosted\":[" : ",\"mirrored\":[");
-    if (h.read != NULL) {
-        index_each_holder(h.read, d, add_holder, &h);
-        index_read_end(h.read);
+    buf_str(out, ",\"hosted\":[");
+    if (r != NULL) {
+        index_each_holder(r, d, add_holder, &hosted);
     }
-    buf_str(v->out, "]");
+    buf_str(out, "],\"mirrored\":[");
+    if (r != NULL) {
+        index_each_holder(r, d, add_holder, &mirrored);
+    }
+    buf_str(out, "]");
 }
+
+/* --- what is bad --------------------------------------------------------------------------- */
 
 static const char *why_text(enum scrub_why why)
 {
@@ -60,9 +79,10 @@ static const char *why_text(enum scrub_why why)
     return TEXTS[why];
 }
 
-static void add_bad(void *arg, const struct scrub_bad *bad)
+static bool add_bad(void *arg, const struct scrub_bad *bad)
 {
     struct verifying *v = arg;
+    struct index_read *r = index_read_begin(v->admin->store);
     char text[DIGEST_TEXT_MAX];
 
     buf_printf(v->out, "%s\n {\"digest\":\"%s\",\"bytes\":%llu,\"why\":\"%s\"", v->more ? "," : "",
@@ -72,10 +92,13 @@ static void add_bad(void *arg, const struct scrub_bad *bad)
                bad->record->class == BLOB_MANIFEST ? "true" : "false",
                bad->record->pinned ? "true" : "false", bad->mended ? "true" : "false",
                bad->kept ? "true" : "false");
-    add_holders(v, bad->digest, REPO_HOSTED);
-    add_holders(v, bad->digest, REPO_MIRRORED);
+    add_holders(r, bad->digest, v->out);
+    if (r != NULL) {
+        index_read_end(r);
+    }
     buf_str(v->out, "}");
     v->more = true;
+    return v->out->len < PAGE_BYTES;
 }
 
 static void add_sums(const struct verifying *v, const struct scrub_sum *sum)
@@ -116,4 +139,124 @@ int admin_verify(const struct admin *a, const struct admin_query *q, struct buf 
     }
     add_sums(&v, &sum);
     return 0;
+}
+
+/* --- what is missing ----------------------------------------------------------------------- */
+
+/* One page. Owner: admin_missing(). */
+struct missing {
+    struct index_read *read;
+    struct buf *out;
+    struct digest *bad; /* what lies in quarantine, and is wanted; in order */
+    size_t n_bad;
+    uint64_t left; /* digests that may be looked at */
+    struct digest last;
+    bool more; /* not the first one that is told */
+    bool end;
+};
+
+/* What its repositories know of one digest. */
+struct known {
+    struct index_read *read;
+    bool hosted; /* by one of them */
+    bool manifest;
+    uint64_t size; /* UINT64_MAX: nobody knows */
+};
+
+static bool know_holder(void *arg, uint64_t repo, const struct member_record *m)
+{
+    struct known *k = arg;
+    enum repo_kind kind;
+    char name[512];
+
+    k->manifest |= m->kind == CHILD_MANIFEST;
+    k->size = m->size == UINT64_MAX ? k->size : m->size;
+    k->hosted |=
+        index_get_repo_name(k->read, repo, &kind, name) == INDEX_FOUND && kind == REPO_HOSTED;
+    return !k->hosted;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct digest));
+}
+
+static bool is_quarantined(const struct missing *m, const struct digest *d)
+{
+    return m->n_bad > 0 && bsearch(d, m->bad, m->n_bad, sizeof(*d), by_key) != NULL;
+}
+
+static void add_missing(struct missing *m, const struct digest *d, const struct known *k)
+{
+    char text[DIGEST_TEXT_MAX];
+
+    buf_printf(m->out, "%s\n {\"digest\":\"%s\",\"manifest\":%s", m->more ? "," : "",
+               digest_text(d, text), k->manifest ? "true" : "false");
+    if (k->size != UINT64_MAX) {
+        buf_printf(m->out, ",\"bytes\":%llu", (unsigned long long)k->size);
+    }
+    add_holders(m->read, d, m->out);
+    buf_str(m->out, "}");
+    m->more = true;
+}
+
+/* What is not here is no trouble where only upstreams had it: it gave way, and comes again. */
+static bool look_missing(void *arg, const struct digest *d)
+{
+    struct missing *m = arg;
+    struct known known = {.read = m->read, .size = UINT64_MAX};
+    struct blob_record blob;
+
+    if (m->left == 0 || m->out->len >= PAGE_BYTES) {
+        m->end = false;
+        return false;
+    }
+    m->left--;
+    m->last = *d;
+    if (index_get_blob(m->read, d, &blob) == INDEX_ABSENT) {
+        index_each_holder(m->read, d, know_holder, &known);
+        if (known.hosted || is_quarantined(m, d)) {
+            add_missing(m, d, &known);
+        }
+    }
+    return true;
+}
+
+static int missing_page(const struct admin *a, struct missing *m, struct err *err)
+{
+    char text[DIGEST_TEXT_MAX] = "";
+    bool good;
+
+    if (admin_read_begin(a, &m->read, err) < 0) {
+        return -1;
+    }
+    buf_str(m->out, "{\"missing\":[");
+    good = index_each_held(m->read, &m->last, look_missing, m);
+    index_read_end(m->read);
+    if (!good) {
+        return err_set(err, ERR_STORE, "the index cannot be read; the log says why");
+    }
+    if (m->last.alg != 0) {
+        digest_text(&m->last, text);
+    }
+    buf_printf(m->out, "],\n\"after\":\"%s\",\"end\":%s}\n", text, m->end ? "true" : "false");
+    return 0;
+}
+
+int admin_missing(const struct admin *a, const struct admin_query *q, struct buf *out,
+                  struct err *err)
+{
+    struct missing m = {.out = out, .end = true};
+    int result;
+
+    m.left = q->n == 0 || q->n > LOOKS_MAX ? LOOKS_MAX : q->n;
+    if (q->after != NULL && q->after[0] != '\0' && !digest_parse(slice_str(q->after), &m.last)) {
+        return err_set(err, ERR_DIGEST_INVALID, "after must be a digest");
+    }
+    if (q->all) {
+        m.bad = store_quarantined(a->store, &m.n_bad);
+    }
+    result = missing_page(a, &m, err);
+    free(m.bad);
+    return result;
 }

@@ -126,8 +126,12 @@ static const char *const HELP[COMMAND_COUNT] = {
         "not\n"
         "its digest is moved to quarantine and named. A manifest is written anew where the index "
         "has\n"
-        "a copy of it. Exit status 1 where something stays bad.\n" STORE_HELP
-        "  --repair                 fetch again what comes from an upstream, and say what is lost\n"
+        "a copy of it. What was pushed and is lost is named each time, with where to push it "
+        "again.\n"
+        "Exit status 1 where something stays bad or is missing.\n" STORE_HELP
+        "  --repair                 fetch again what comes from an upstream, also what earlier "
+        "runs\n"
+        "                           moved to quarantine\n"
         "  --rate SIZE              bytes read in a second (50MB); 0B: as many as there "
         "are\n" HELP_HELP,
     [COMMAND_EXPORT] =

@@ -1,4 +1,7 @@
-/* cli/verify.c - asks for one page of blobs after the other, and fetches what was bad. */
+/*
+ * cli/verify.c - asks for one page of blobs after the other, and fetches what was bad; before that
+ * for what is missing since earlier, so that nothing is told twice.
+ */
 #include "cli/verify.h"
 
 #include "cli/command.h"
@@ -20,14 +23,17 @@ struct verify {
     uint64_t rate;
     bool repair;
     bool terminal;
-    char after[DIGEST_TEXT_MAX];
     uint64_t blobs; /* looked at so far */
     uint64_t bytes;
+    uint64_t gone; /* of these: taken out, and the bytes that were read of them */
+    uint64_t gone_bytes;
     unsigned tenths; /* of the way that was told last */
     uint64_t bad;
-    uint64_t mended;  /* of these */
-    uint64_t fetched; /* of these */
-    uint64_t lost;    /* of these */
+    uint64_t mended;   /* of these */
+    uint64_t fetched;  /* of these */
+    uint64_t lost;     /* of these */
+    uint64_t missing;  /* since earlier */
+    uint64_t restored; /* missing, or in quarantine, since earlier, and fetched */
 };
 
 static int say(const struct err *err)
@@ -99,65 +105,174 @@ static const char *why_text(const json_t *bad)
     return "bad";
 }
 
+static bool is(const json_t *bad, const char *what)
+{
+    return json_is_true(json_object_get(bad, what));
+}
+
+static bool was_missing(const json_t *bad)
+{
+    return strcmp(command_text(bad, "why"), "missing") == 0;
+}
+
 static const char *first_of(const json_t *bad, const char *kind)
 {
     return json_string_value(json_array_get(json_object_get(bad, kind), 0));
 }
 
-/* What became of one that was bad, behind its line. */
-static void settle(struct verify *v, const json_t *bad)
+/* "before stage/app, stage/other": all repositories that it was pushed to. */
+static void print_hosted(const char *before, const json_t *bad)
 {
-    const char *mirrored = first_of(bad, "mirrored");
-    const char *hosted = first_of(bad, "hosted");
-    struct err err = {0};
-    const char *from;
+    const json_t *all = json_object_get(bad, "hosted");
+    const json_t *one;
+    size_t i;
 
-    if (json_is_true(json_object_get(bad, "mended"))) {
-        v->mended++;
-        printf("written anew from the index\n");
-    } else if (json_is_true(json_object_get(bad, "kept"))) {
-        printf("left where it is, as it was pushed to %s\n", hosted == NULL ? "-" : hosted);
-    } else if (mirrored == NULL) {
-        v->lost++;
-        printf("lost%s%s\n", hosted == NULL ? "" : ": push it again to ",
-               hosted == NULL ? ", and in no repository" : hosted);
-    } else if (!v->repair) {
-        printf("in quarantine; %s has it\n", mirrored);
-    } else if ((from = fetch_any(v->line, bad, &err)) != NULL) {
-        v->fetched++;
-        printf("fetched again from %s%s\n", from,
-               json_is_true(json_object_get(bad, "pinned")) ? "; it was pinned: pin its image again"
-                                                            : "");
-    } else {
-        printf("in quarantine; it cannot be fetched: %s\n", err.text);
+    printf("%s", before);
+    json_array_foreach(all, i, one)
+    {
+        printf("%s%s", i == 0 ? "" : ", ", json_string_value(one));
     }
 }
 
-static void tell_bad(struct verify *v, const json_t *all)
+/* What --repair can find again: what lies in quarantine, or what a hosted repository lacks. */
+static void print_left(const json_t *bad)
+{
+    const char *from = first_of(bad, "mirrored");
+    bool file = !was_missing(bad);
+
+    printf("%s; %s has it: %s", file ? "in quarantine" : "forgotten", from,
+           file || first_of(bad, "hosted") != NULL ? "--repair fetches it"
+                                                   : "it is fetched when it is asked for");
+}
+
+/* A blob and the bytes that were read of it are not among those that there are any more. */
+static void count_gone(struct verify *v, const json_t *bad)
+{
+    bool read = !was_missing(bad) && strcmp(command_text(bad, "why"), "size") != 0;
+
+    v->gone++;
+    v->gone_bytes += read ? command_number(bad, "bytes") : 0;
+}
+
+/* What becomes of one that was taken out, behind its line. Whether it is here again. */
+static bool bring_back(struct verify *v, const json_t *bad)
+{
+    bool hosted = first_of(bad, "hosted") != NULL;
+    struct err err = {0};
+    const char *from;
+
+    if (first_of(bad, "mirrored") == NULL) {
+        v->lost++;
+        print_hosted(hosted ? "lost: push it again to " : "lost, and in no repository", bad);
+        return false;
+    }
+    if (!v->repair) {
+        print_left(bad);
+        return false;
+    }
+    from = fetch_any(v->line, bad, &err);
+    if (from == NULL) {
+        printf("%s", was_missing(bad) ? "forgotten" : "in quarantine");
+        print_hosted(hosted ? "; push it again to " : "", bad);
+        printf("; it cannot be fetched: %s", err.text);
+        return false;
+    }
+    v->fetched++;
+    printf("fetched again from %s%s", from,
+           is(bad, "pinned") ? "; it was pinned: pin its image again" : "");
+    return true;
+}
+
+/* What became of one that was bad, behind its line. */
+static void settle(struct verify *v, const json_t *bad)
+{
+    if (is(bad, "mended")) {
+        v->mended++;
+        printf("written anew from the index");
+    } else if (is(bad, "kept")) {
+        print_hosted("left where it is, as it was pushed to ", bad);
+    } else if (!bring_back(v, bad)) {
+        count_gone(v, bad);
+    }
+    printf("\n");
+}
+
+static void begin_line(const struct verify *v, const json_t *bad)
 {
     char size[RENDER_SIZE_MAX];
+    bool known = json_object_get(bad, "bytes") != NULL;
+
+    fprintf(stderr, "%s", v->terminal ? "\r\033[K" : "");
+    printf("%s%s%s: ", command_text(bad, "digest"), known ? ", " : "",
+           known ? render_size(command_number(bad, "bytes"), size) : "");
+}
+
+static void tell_bad(struct verify *v, const json_t *page)
+{
     const json_t *bad;
     size_t i;
 
-    json_array_foreach(all, i, bad)
+    json_array_foreach(json_object_get(page, "bad"), i, bad)
     {
         v->bad++;
-        fprintf(stderr, "%s", v->terminal ? "\r\033[K" : "");
-        printf("%s, %s: %s: ", command_text(bad, "digest"),
-               render_size(command_number(bad, "bytes"), size), why_text(bad));
+        begin_line(v, bad);
+        printf("%s: ", why_text(bad));
         settle(v, bad);
         fflush(stdout);
     }
 }
 
-/* On a terminal each page, else each tenth of the way. */
+/* One that is missing since earlier, or that lies in quarantine since, with --repair alone. */
+static void tell_one_missing(struct verify *v, const json_t *one)
+{
+    const char *mirrored = first_of(one, "mirrored");
+    bool hosted = first_of(one, "hosted") != NULL;
+    struct err err = {0};
+    const char *from = v->repair && mirrored != NULL ? fetch_any(v->line, one, &err) : NULL;
+
+    printf("%s", hosted ? "missing" : "in quarantine");
+    if (from != NULL) {
+        v->restored++;
+        printf(": fetched again from %s\n", from);
+        return;
+    }
+    v->missing++;
+    if (hosted) {
+        print_hosted(": push it again to ", one);
+    }
+    if (mirrored == NULL) {
+        printf("\n");
+    } else if (v->repair) {
+        printf("; it cannot be fetched: %s\n", err.text);
+    } else {
+        printf("; %s has it: --repair fetches it\n", mirrored);
+    }
+}
+
+static void tell_missing(struct verify *v, const json_t *page)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(json_object_get(page, "missing"), i, one)
+    {
+        begin_line(v, one);
+        tell_one_missing(v, one);
+        fflush(stdout);
+    }
+}
+
+/* On a terminal each page, else each tenth of the way. What was taken out counts on; others may have
+ * gone meanwhile. */
 static void tell_progress(struct verify *v, uint64_t of_blobs, uint64_t of_bytes)
 {
-    uint64_t share = of_bytes == 0 ? 100 : v->bytes * 100 / of_bytes;
     char done[RENDER_SIZE_MAX];
     char all[RENDER_SIZE_MAX];
+    uint64_t share;
 
-    share = share > 100 ? 100 : share;
+    of_blobs = of_blobs + v->gone > v->blobs ? of_blobs + v->gone : v->blobs;
+    of_bytes = of_bytes + v->gone_bytes > v->bytes ? of_bytes + v->gone_bytes : v->bytes;
+    share = of_bytes == 0 ? 100 : v->bytes * 100 / of_bytes;
     if (!v->terminal && share / 10 <= v->tenths) {
         return;
     }
@@ -182,6 +297,12 @@ static void tell_sum(const struct verify *v)
                    (unsigned long long)v->mended, (unsigned long long)v->fetched,
                    (unsigned long long)v->lost);
     }
+    if (v->restored > 0) {
+        buf_printf(&out, "; %llu of earlier fetched again", (unsigned long long)v->restored);
+    }
+    if (v->missing > 0) {
+        buf_printf(&out, "; %llu missing", (unsigned long long)v->missing);
+    }
     fprintf(stderr, "%s", v->terminal ? "\r\033[K" : "");
     printf("%.*s\n", (int)out.len, out.p);
     buf_free(&out);
@@ -189,16 +310,13 @@ static void tell_sum(const struct verify *v)
 
 /* --- pages --------------------------------------------------------------------------------- */
 
-static json_t *page_ask(struct verify *v, struct err *err)
+static json_t *page_ask(struct verify *v, const struct line_request *r, struct err *err)
 {
-    _cleanup_free_ char *target =
-        xasprintf("/-/verify?after=%s&n=%llu", v->after, (unsigned long long)v->rate);
-    struct line_request r = {.method = HTTP_POST, .target = target, .has_body = true};
     json_t *page = NULL;
     struct buf answer;
 
     buf_init(&answer, ANSWER_MAX);
-    if (line_ask(v->line, &r, SLICE_NULL, &answer, NULL, err) == 0) {
+    if (line_ask(v->line, r, SLICE_NULL, &answer, NULL, err) == 0) {
         page = json_loadb(answer.p, answer.len, 0, NULL);
         if (!json_is_object(page)) {
             err_set(err, ERR_INTERNAL, "the server's answer cannot be read");
@@ -210,25 +328,49 @@ static json_t *page_ask(struct verify *v, struct err *err)
     return page;
 }
 
-static int verify_all(struct verify *v, struct err *err)
+/* Asks `target` for page after page, with the last digest of the one before behind it. */
+static int each_page(struct verify *v, enum http_method method, const char *target,
+                     void (*f)(struct verify *v, const json_t *page), struct err *err)
 {
+    char after[DIGEST_TEXT_MAX] = "";
     bool more = true;
 
     while (more) {
-        json_t *page = page_ask(v, err);
+        _cleanup_free_ char *whole = xasprintf("%s%s", target, after);
+        struct line_request r = {.method = method, .target = whole};
+        json_t *page;
 
+        r.has_body = method == HTTP_POST;
+        page = page_ask(v, &r, err);
         if (page == NULL) {
             return -1;
         }
-        more = !json_is_true(json_object_get(page, "end"));
-        snprintf(v->after, sizeof(v->after), "%s", command_text(page, "after"));
-        v->blobs += command_number(page, "blobs");
-        v->bytes += command_number(page, "bytes");
-        tell_bad(v, json_object_get(page, "bad"));
-        tell_progress(v, command_number(page, "of_blobs"), command_number(page, "of_bytes"));
+        more = !is(page, "end");
+        snprintf(after, sizeof(after), "%s", command_text(page, "after"));
+        f(v, page);
         json_decref(page);
     }
     return 0;
+}
+
+static void take_page(struct verify *v, const json_t *page)
+{
+    v->blobs += command_number(page, "blobs");
+    v->bytes += command_number(page, "bytes");
+    tell_bad(v, page);
+    tell_progress(v, command_number(page, "of_blobs"), command_number(page, "of_bytes"));
+}
+
+static int verify_all(struct verify *v, struct err *err)
+{
+    _cleanup_free_ char *target =
+        xasprintf("/-/verify?n=%llu&after=", (unsigned long long)v->rate);
+
+    if (each_page(v, HTTP_GET, v->repair ? "/-/missing?all=1&after=" : "/-/missing?after=",
+                  tell_missing, err) < 0) {
+        return -1;
+    }
+    return each_page(v, HTTP_POST, target, take_page, err);
 }
 
 static int verify_with(struct verify *v, struct config *config)
@@ -240,7 +382,7 @@ static int verify_with(struct verify *v, struct config *config)
     v->line = host == NULL ? NULL : line_new(host);
     if (v->line != NULL && verify_all(v, &err) == 0) {
         tell_sum(v);
-        status = v->bad == v->mended + v->fetched ? 0 : 1;
+        status = v->bad == v->mended + v->fetched && v->missing == 0 ? 0 : 1;
     } else {
         say(&err);
     }

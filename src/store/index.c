@@ -406,6 +406,42 @@ void index_each_blob(struct index_read *r, const struct digest *after,
     db_each(r->db, DB_BLOBS, SLICE_NULL, walk.after, one_blob, &walk);
 }
 
+struct held_walk {
+    struct digest last; /* alg 0: none yet */
+    bool (*f)(void *arg, const struct digest *d);
+    void *arg;
+};
+
+static bool one_held(void *arg, struct slice key, struct slice value)
+{
+    struct held_walk *walk = arg;
+    struct digest d;
+
+    (void)value;
+    if (!record_digest_of_holder(key, &d)) {
+        record_is_bad(DB_HOLDERS);
+        return true;
+    }
+    if (digest_equal(&d, &walk->last)) {
+        return true;
+    }
+    walk->last = d;
+    return walk->f(walk->arg, &d);
+}
+
+bool index_each_held(struct index_read *r, const struct digest *after,
+                     bool (*f)(void *arg, const struct digest *d), void *arg)
+{
+    struct held_walk walk = {*after, f, arg};
+    struct record_key from = {0};
+
+    if (after->alg != 0) {
+        record_key_holder(&from, after, UINT64_MAX);
+    }
+    db_each(r->db, DB_HOLDERS, SLICE_NULL, record_key_view(&from), one_held, &walk);
+    return !db_has_failed(r->db, NULL);
+}
+
 struct parent_walk {
     bool (*f)(void *arg, const struct digest *parent);
     void *arg;

@@ -114,6 +114,11 @@ void index_each_member(struct index_read *r, uint64_t repo,
 void index_each_blob(struct index_read *r, const struct digest *after,
                      bool (*f)(void *arg, const struct digest *d, const struct blob_record *b),
                      void *arg);
+/* Digests that repositories have as a member, each once and whether the blob is here or not, above
+ * `after` (alg 0: from the start) in the order of their keys, until f is false. False: the index
+ * could not be read to the end, which is logged. */
+bool index_each_held(struct index_read *r, const struct digest *after,
+                     bool (*f)(void *arg, const struct digest *d), void *arg) MUST_CHECK;
 /* Manifests that name the digest as their child or referrer, as recorded, until f is false. */
 void index_each_parent(struct index_read *r, const struct digest *child,
                        bool (*f)(void *arg, const struct digest *parent), void *arg);

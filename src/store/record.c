@@ -279,11 +279,16 @@ void record_key_holder(struct record_key *k, const struct digest *d, uint64_t re
     key_be(k, repo, 8);
 }
 
+bool record_digest_of_holder(struct slice key, struct digest *ret)
+{
+    return key.len >= 8 && digest_from_key(slice_sub(key, 0, key.len - 8), ret);
+}
+
 bool record_repo_of_holder(struct slice key, uint64_t *ret_repo)
 {
     struct digest d;
 
-    if (key.len < 8 || !digest_from_key(slice_sub(key, 0, key.len - 8), &d)) {
+    if (!record_digest_of_holder(key, &d)) {
         return false;
     }
     *ret_repo = number_be(key.p + key.len - 8, 8);

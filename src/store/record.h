@@ -93,6 +93,7 @@ void record_key_member(struct record_key *k, uint64_t repo, const struct digest 
 /* holders: the way back. */
 void record_key_holder(struct record_key *k, const struct digest *d, uint64_t repo);
 bool record_repo_of_holder(struct slice key, uint64_t *ret_repo);
+bool record_digest_of_holder(struct slice key, struct digest *ret);
 /* tags: what those of one kind begin with, and one of them. False: too long to be a reference. */
 void record_key_tags(struct record_key *k, uint64_t repo, enum tag_kind kind);
 bool record_key_tag(struct record_key *k, uint64_t repo, enum tag_kind kind, const char *reference);

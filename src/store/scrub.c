@@ -36,6 +36,7 @@ struct scrub {
     struct scrub_one batch[BATCH];
     size_t n;
     uint64_t began;
+    bool full; /* the caller takes no more of this page */
     struct scrub_sum sum;
     unsigned char piece[PIECE];
 };
@@ -210,7 +211,7 @@ static void take_out(struct scrub *c, const struct scrub_one *one, int fd, enum 
               bad.mended ? "written anew from the index"
               : bad.kept ? "left, as it was pushed"
                          : "moved to quarantine");
-    c->rules->f(c->rules->arg, &bad);
+    c->full = !c->rules->f(c->rules->arg, &bad);
 }
 
 /* --- one blob ------------------------------------------------------------------------------ */
@@ -279,7 +280,7 @@ static int read_batch(struct scrub *c, struct err *err)
 
 static bool is_over(const struct scrub *c)
 {
-    return c->sum.blobs > 0 && clock_mono_ms() - c->began >= c->rules->for_ms;
+    return c->full || (c->sum.blobs > 0 && clock_mono_ms() - c->began >= c->rules->for_ms);
 }
 
 /* What was found before it is to give up is told: it is out of the store by now. */
@@ -320,4 +321,20 @@ int store_scrub(struct store *s, const struct scrub_rules *rules, struct scrub_s
     }
     free(c);
     return rc;
+}
+
+/* --- quarantine ---------------------------------------------------------------------------- */
+
+static int by_key(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct digest));
+}
+
+struct digest *store_quarantined(struct store *s, size_t *ret_n)
+{
+    struct digest *all = xcalloc(TREE_QUARANTINE_MAX, sizeof(*all));
+
+    *ret_n = tree_quarantined(&s->tree, all);
+    qsort(all, *ret_n, sizeof(*all), by_key);
+    return all;
 }

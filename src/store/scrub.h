@@ -18,7 +18,7 @@ struct scrub_rules {
     uint64_t rate;               /* bytes a second; 0: as fast as it goes */
     uint64_t for_ms;             /* a page takes about so long, and at least one blob */
     const atomic_bool *stopping; /* NULL, or: set where it is to give up */
-    void (*f)(void *arg, const struct scrub_bad *bad);
+    bool (*f)(void *arg, const struct scrub_bad *bad); /* false: the page is over */
     void *arg;
 };
 
@@ -49,5 +49,9 @@ struct scrub_sum {
  * ERR_UNAVAILABLE: it gave up before the first was done; later, the page ends there. */
 int store_scrub(struct store *s, const struct scrub_rules *rules, struct scrub_sum *ret,
                 struct err *err) MUST_CHECK;
+
+/* Digests of what lies in quarantine/, in the order of their keys, a few thousand at most, some
+ * maybe twice; freed with free(). Any thread; blocks. */
+struct digest *store_quarantined(struct store *s, size_t *ret_n) MUST_CHECK;
 
 #endif

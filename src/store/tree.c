@@ -17,7 +17,6 @@
 
 #define QUARANTINE_BYTES ((int64_t)1 << 30)
 #define QUARANTINE_S (7 * 24 * 3600)
-#define QUARANTINE_FILES 4096
 
 /* --- opening ------------------------------------------------------------------------------- */
 
@@ -236,28 +235,33 @@ static int newest_first(const void *a, const void *b)
     return x->moved < y->moved ? 1 : x->moved > y->moved ? -1 : strcmp(x->name, y->name);
 }
 
-/* The files in quarantine, as many as there may be; more are removed right away. */
-static size_t list_bad(int quarantine, struct bad_file *files)
+/* The folder, to be read; NULL: it cannot be. */
+static DIR *open_bad(int quarantine)
 {
     int fd = openat(quarantine, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+
+    if (folder == NULL && fd >= 0) {
+        close(fd);
+    }
+    return folder;
+}
+
+/* The files in quarantine, as many as there may be; more are removed right away. */
+static size_t list_bad(int quarantine, struct bad_file *files)
+{
+    DIR *folder = open_bad(quarantine);
     struct dirent *entry;
     size_t n = 0;
 
-    if (folder == NULL) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return 0;
-    }
-    while ((entry = readdir(folder)) != NULL) {
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
         struct stat st;
 
         if (fstatat(quarantine, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
             !S_ISREG(st.st_mode)) {
             continue;
         }
-        if (n == QUARANTINE_FILES) {
+        if (n == TREE_QUARANTINE_MAX) {
             unlinkat(quarantine, entry->d_name, 0);
             continue;
         }
@@ -265,13 +269,15 @@ static size_t list_bad(int quarantine, struct bad_file *files)
         files[n].moved = st.st_ctime; /* a rename sets it */
         files[n++].size = st.st_size;
     }
-    closedir(folder);
+    if (folder != NULL) {
+        closedir(folder);
+    }
     return n;
 }
 
 static void prune(int quarantine)
 {
-    struct bad_file *files = xcalloc(QUARANTINE_FILES, sizeof(*files));
+    struct bad_file *files = xcalloc(TREE_QUARANTINE_MAX, sizeof(*files));
     size_t n = list_bad(quarantine, files);
     int64_t now = clock_wall_s();
     int64_t held = 0;
@@ -300,4 +306,35 @@ int tree_quarantine(const struct tree *t, const struct digest *d)
     }
     prune(t->quarantine);
     return 0;
+}
+
+/* "sha256-HEX.TIME", as above. */
+static bool digest_of_bad(const char *name, struct digest *ret)
+{
+    struct slice s = slice_str(name);
+    size_t dash = slice_find(s, '-');
+    size_t dot = slice_find(s, '.');
+    char text[DIGEST_TEXT_MAX];
+
+    if (dash >= dot || dot >= sizeof(text)) {
+        return false;
+    }
+    snprintf(text, sizeof(text), "%.*s", (int)dot, name);
+    text[dash] = ':';
+    return digest_parse(slice_str(text), ret);
+}
+
+size_t tree_quarantined(const struct tree *t, struct digest *ret)
+{
+    DIR *folder = open_bad(t->quarantine);
+    struct dirent *entry;
+    size_t n = 0;
+
+    while (folder != NULL && n < TREE_QUARANTINE_MAX && (entry = readdir(folder)) != NULL) {
+        n += digest_of_bad(entry->d_name, &ret[n]) ? 1 : 0;
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return n;
 }

@@ -51,6 +51,9 @@ int tree_sync_folder(struct tree *t, const struct digest *d) MUST_CHECK;
 int tree_remove(const struct tree *t, const struct digest *d) MUST_CHECK;
 /* Moves it to quarantine/, and removes there what is too old or too much. */
 int tree_quarantine(const struct tree *t, const struct digest *d) MUST_CHECK;
+/* What lies there, TREE_QUARANTINE_MAX at most, in no order: how many were put into `ret`. */
+#define TREE_QUARANTINE_MAX 4096
+size_t tree_quarantined(const struct tree *t, struct digest *ret);
 
 /* Calls f for each blob in folder `n` (0 to TREE_FOLDERS - 1), whose path below `blobs` is given
  * too, until it says false. What is named otherwise is passed over. A missing folder is empty. */

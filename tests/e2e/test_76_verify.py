@@ -1,11 +1,14 @@
 """`larder verify`: what went bad on disk is found while the server serves, and is fetched again."""
+import json
 import os
+import re
 import subprocess
 import time
 
 import pytest
 from larder import PROGRAM
 from push import check_manifest, manifest_path, put_blob, put_image
+from test_75_control import ask, settle
 from recount import Index
 from registry import digest_of, noise
 
@@ -47,6 +50,8 @@ def verify(lar, *words, status=0, env=None):
                            "--data", lar.data], capture_output=True, text=True, timeout=50,
                           stdin=subprocess.DEVNULL, check=False, env={**os.environ, **(env or {})})
     assert done.returncode == status, done
+    for n, of in re.findall(r"(\d+) of (\d+) blobs?,", done.stderr):
+        assert int(n) <= int(of), done
     return done.stdout.splitlines()
 
 
@@ -86,7 +91,10 @@ def test_a_bad_blob_is_taken_out(registry, lar, how):
     damage(lar, img.layers[0], how)
     said = verify(lar, status=1)
     assert len(said) == 2 and said[0].startswith(img.layers[0] + ", 1.5 MB: the file ")
-    assert said[0].endswith("in quarantine; docker.io/library/x has it") and "1 bad" in said[1]
+    assert said[0].endswith("forgotten; docker.io/library/x has it: it is fetched when it is asked "
+                            "for" if how == "missing" else
+                            "in quarantine; docker.io/library/x has it: --repair fetches it")
+    assert "1 bad" in said[1]
     assert quarantined(lar) == (set() if how == "missing" else {img.layers[0]})
     assert img.layers[0] not in lar.kept()
     assert verify(lar)[-1].endswith(": 0 bad")
@@ -160,6 +168,90 @@ def test_pushed_and_in_a_mirror(registry, lar):
     assert "fetched again from docker.io/library/x" in verify(lar, "--repair")[0]
     lar.wait(lambda: lar.head(path_of(digest, "stage/app")).status == 200, "its record")
     assert lar.get(path_of(digest, "stage/app")).body == LARGE
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["server", "alone"])
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_later_run_fetches_what_an_earlier_one_found(registry, lar, how, own):
+    img = pull(lar, registry, LARGE, SMALL)
+    if own:
+        lar.stop()
+    damage(lar, img.layers[0], "changed")
+    damage(lar, img.layers[1], how)
+    verify(lar, status=1)
+    said = verify(lar, "--repair")
+    lines = [digest + ", " + size + ": in quarantine: fetched again from docker.io/library/x"
+             for digest, size in zip(img.layers, ("1.5 MB", "90 kB"), strict=True)]
+    assert sorted(said[:-1]) == sorted(lines[:1] if how == "missing" else lines)
+    assert said[-1].endswith(f": 0 bad; {len(said) - 1} of earlier fetched again")
+    if own:
+        lar.start()
+    settle(lar)
+    assert len(verify(lar, "--repair")) == 1
+    assert lar.get(path_of(img.layers[0])).source() == "hit"
+    assert registry.hits("GET", img.layers[0]) == 2
+    lar.stop()
+    Index(lar.data).check()
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["server", "alone"])
+@pytest.mark.parametrize("how", DAMAGES)
+def test_what_is_lost_is_told_until_it_is_there(lar, how, own):
+    """All who had it are named."""
+    img = put_image(lar, "1", [LARGE])
+    put_image(lar, "1", [LARGE], "stage/other")
+    if own:
+        lar.stop()
+    damage(lar, img.layers[0], how)
+    push = "push it again to stage/app, stage/other"
+    assert verify(lar, status=1)[0].endswith(": lost: " + push)
+    for words in ((), ("--repair",)):
+        said = verify(lar, *words, status=1)
+        assert said[0] == f"{img.layers[0]}, 1.5 MB: missing: {push}"
+        assert len(said) == 2 and said[1].endswith(": 0 bad; 1 missing")
+    if own:
+        lar.start()
+    put_blob(lar, LARGE)
+    assert verify(lar)[-1].endswith(": 0 bad")
+    assert lar.get(path_of(img.layers[0], "stage/other")).body == LARGE
+
+
+def test_lost_and_in_a_mirror(registry, lar):
+    """Where it can be fetched, that is said; and where it cannot any more, it can be pushed."""
+    digest = registry.add_blob(REPO, LARGE)
+    assert lar.get(path_of(digest)).body == LARGE
+    put_blob(lar, LARGE)
+    damage(lar, digest, "missing")
+    here = "docker.io/library/x has it: --repair fetches it"
+    assert verify(lar, status=1)[0].endswith(": forgotten; " + here)
+    missing = f"{digest}, 1.5 MB: missing: push it again to stage/app; "
+    assert verify(lar, status=1)[0] == missing + here
+    registry.stop()
+    said = verify(lar, "--repair", status=1)
+    assert said[0].startswith(missing + "it cannot be fetched: ")
+    registry.start_again()
+    said = verify(lar, "--repair")
+    assert said[0] == f"{digest}, 1.5 MB: missing: fetched again from docker.io/library/x"
+    settle(lar)
+    assert lar.get(path_of(digest, "stage/app")).body == LARGE
+
+
+def test_pages_of_what_is_missing(registry, lar):
+    """However the digests fall into pages; what only an upstream has is not among them."""
+    img = pull(lar, registry, SMALL)
+    lost = put_image(lar, "1", [noise(1000 + i, seed=i) for i in range(5)])
+    for digest in (*lost.layers, lost.config, *img.layers):
+        damage(lar, digest, "missing")
+    verify(lar, status=1)
+    for n in (1, 2, 5, 100):
+        after, found, end = "", [], False
+        while not end:
+            page = json.loads(ask(lar, "GET", f"/-/missing?n={n}&after={after}")[1])
+            assert len(page["missing"]) <= n
+            found += [one["digest"] for one in page["missing"]]
+            after, end = page["after"], page["end"]
+        assert found == sorted({*lost.layers, lost.config})
+    assert ask(lar, "GET", "/-/missing?after=x")[0].status == 400
 
 
 def test_the_rate_is_kept(lar):
