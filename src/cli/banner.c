@@ -1,6 +1,7 @@
 /* cli/banner.c - the first lines that an operator sees. */
 #include "cli/banner.h"
 
+#include "cli/render.h"
 #include "net/listen.h"
 #include "registry/access.h"
 
@@ -54,7 +55,8 @@ static void print_upstreams(const struct config *c)
 static void print_lock(const struct config *c)
 {
     if (c->lock != NULL) {
-        fprintf(stderr, "larder: tags are those of %s: %zu images\n", c->lock_path, c->lock->n);
+        fprintf(stderr, "larder: tags are those of %s: %zu image%s\n", c->lock_path, c->lock->n,
+                render_s(c->lock->n));
     }
 }
 

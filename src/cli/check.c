@@ -1,6 +1,8 @@
 /* cli/check.c - reads a configuration and says what it means. */
 #include "cli/check.h"
 
+#include "cli/render.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -40,14 +42,15 @@ static void print_upstreams(const struct config *c)
 static void print_lock(const struct config *c)
 {
     if (c->lock != NULL) {
-        printf("%-10s%s: %zu images\n", "locked to", c->lock_path, c->lock->n);
+        printf("%-10s%s: %zu image%s\n", "locked to", c->lock_path, c->lock->n,
+               render_s(c->lock->n));
     }
 }
 
 static void print_retention(const struct config_hosted *h)
 {
     if (h->keep_tags > 0) {
-        printf(", keeps %" PRIu64 " tags", h->keep_tags);
+        printf(", keeps %" PRIu64 " tag%s", h->keep_tags, render_s(h->keep_tags));
     }
     if (h->expire_after_s > 0) {
         printf(", tags expire after %" PRId64 " s", h->expire_after_s);
@@ -75,7 +78,7 @@ static void print_size(uint64_t bytes, unsigned percent)
     if (percent > 0) {
         printf("%u%%", percent);
     } else {
-        printf("%" PRIu64 " bytes", bytes);
+        printf("%" PRIu64 " byte%s", bytes, render_s(bytes));
     }
 }
 

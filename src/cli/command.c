@@ -25,11 +25,6 @@ uint64_t command_number(const json_t *object, const char *name)
     return n < 0 ? 0 : (uint64_t)n;
 }
 
-void command_count(struct buf *out, uint64_t n, const char *word)
-{
-    buf_printf(out, "%llu %s%s", (unsigned long long)n, word, n == 1 ? "" : "s");
-}
-
 static int say(const struct err *err)
 {
     fprintf(stderr, "larder: %s\n", err->text);

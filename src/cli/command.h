@@ -19,7 +19,4 @@ int command_run(const struct flags *flags, const char *name, const struct admin_
 const char *command_text(const json_t *object, const char *name);
 uint64_t command_number(const json_t *object, const char *name);
 
-/* "tag", "tags": the word with its count. */
-void command_count(struct buf *out, uint64_t n, const char *word);
-
 #endif

@@ -53,16 +53,11 @@ static int say(struct export *x, const struct err *err)
     return 1;
 }
 
-static void count(struct buf *out, uint64_t n, const char *word)
-{
-    buf_printf(out, "%llu %s%s", (unsigned long long)n, word, n == 1 ? "" : "s");
-}
-
 static void count_blobs(struct buf *out, const struct blobset *b)
 {
     char size[RENDER_SIZE_MAX];
 
-    count(out, blobset_count(b), "blob");
+    render_count(out, blobset_count(b), "blob");
     buf_printf(out, " (%s)", render_size(blobset_bytes(b), size));
 }
 
@@ -71,7 +66,7 @@ static void summary(struct export *x)
     struct buf out;
 
     buf_init(&out, 4096);
-    count(&out, x->images.n, "image");
+    render_count(&out, x->images.n, "image");
     buf_str(&out, ", ");
     count_blobs(&out, &x->blobs);
     if (x->kept > 0) {
@@ -82,7 +77,7 @@ static void summary(struct export *x)
     }
     if (x->left_out > 0) {
         buf_str(&out, "; left out: ");
-        count(&out, x->left_out, "image");
+        render_count(&out, x->left_out, "image");
     }
     export_note(x, out.p);
     buf_free(&out);

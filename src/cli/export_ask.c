@@ -3,6 +3,7 @@
 #include "base/sha.h"
 #include "cli/export_parts.h"
 #include "cli/have.h"
+#include "cli/render.h"
 #include "store/tree.h"
 
 #include <errno.h>
@@ -235,8 +236,8 @@ int export_open_blob(struct export *x, const struct digest *d, uint64_t size,
     if (fd >= 0) {
         close(fd);
     }
-    return err_set(err, ERR_STORE, "there are %llu bytes of it, and not %llu as before",
-                   (unsigned long long)found, (unsigned long long)size);
+    return err_set(err, ERR_STORE, "it has %llu byte%s now, and had %llu before",
+                   (unsigned long long)found, render_s(found), (unsigned long long)size);
 }
 
 /* --- leases -------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  * platform carries it for that one, and the index stays as it is, byte for byte.
  */
 #include "cli/export_parts.h"
+#include "cli/render.h"
 #include "oci/walk.h"
 
 #include <stdio.h>
@@ -196,8 +197,8 @@ static int size_of(struct gather *g, const struct descriptor *d, uint64_t *ret, 
         return wrong(g, err);
     }
     if (d->size != DESCRIPTOR_SIZE_UNKNOWN && d->size != *ret) {
-        err_set(err, ERR_STORE, "%.19s… has %llu bytes here, and its manifest says %llu",
-                digest_text(&d->digest, text), (unsigned long long)*ret,
+        err_set(err, ERR_STORE, "%.19s… has %llu byte%s here, and its manifest says %llu",
+                digest_text(&d->digest, text), (unsigned long long)*ret, render_s(*ret),
                 (unsigned long long)d->size);
         return wrong(g, err);
     }

@@ -235,13 +235,13 @@ static int check_command(const struct flags *f, uint64_t given, struct err *err)
     }
     for (size_t i = 0; i < N_FLAGS; i++) {
         if ((given >> i & 1) != 0 && (FLAGS[i].commands >> command & 1) == 0) {
-            return err_set(err, ERR_CONFIG, "larder %s takes no flag --%s; see `larder %s --help`",
+            return err_set(err, ERR_CONFIG, "%s takes no flag --%s; see `larder %s --help`",
                            f->command, FLAGS[i].name, f->command);
         }
     }
     if (f->n_args > COMMANDS[command].args_max && !f->help) {
         return err_set(err, ERR_CONFIG,
-                       "larder %s does not take the argument %.60s; "
+                       "%s does not take the argument %.60s; "
                        "see `larder %s --help`",
                        f->command, f->args[COMMANDS[command].args_max], f->command);
     }

@@ -38,11 +38,11 @@ static void tell(const json_t *answer, struct buf *out)
         buf_printf(out, "and %llu more\n", (unsigned long long)omitted);
     }
     buf_printf(out, "%s ", verb);
-    command_count(out, command_number(answer, "tags"), "tag");
+    render_count(out, command_number(answer, "tags"), "tag");
     buf_str(out, ", ");
-    command_count(out, command_number(answer, "manifests"), "manifest");
+    render_count(out, command_number(answer, "manifests"), "manifest");
     buf_str(out, ", ");
-    command_count(out, command_number(answer, "blobs"), "blob");
+    render_count(out, command_number(answer, "blobs"), "blob");
     buf_printf(out, ": %s\n", render_size(command_number(answer, "bytes"), size));
 }
 

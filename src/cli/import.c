@@ -26,10 +26,11 @@ void import_progress(struct taking *t)
         return;
     }
     im->told = now;
-    fprintf(stderr, "\r\033[K%s: %s%s%s, %llu blobs new, %llu were here", t->label,
+    fprintf(stderr, "\r\033[K%s: %s%s%s, %llu blob%s new, %llu %s here", t->label,
             render_size(source_done(t->source), done), all == 0 ? "" : " of ",
             all == 0 ? "" : render_size(all, size), (unsigned long long)im->sums.taken,
-            (unsigned long long)im->sums.here);
+            render_s(im->sums.taken), (unsigned long long)im->sums.here,
+            im->sums.here == 1 ? "was" : "were");
 }
 
 void import_progress_end(struct import *im)
@@ -40,25 +41,20 @@ void import_progress_end(struct import *im)
     }
 }
 
-static void count(struct buf *out, uint64_t n, const char *word)
-{
-    buf_printf(out, "%llu %s%s", (unsigned long long)n, word, n == 1 ? "" : "s");
-}
-
 static void summary(const struct import_sums *s)
 {
     char size[RENDER_SIZE_MAX];
     struct buf out;
 
     buf_init(&out, 4096);
-    count(&out, s->images, "image");
+    render_count(&out, s->images, "image");
     if (s->unchanged > 0) {
         buf_printf(&out, " (%llu as before)", (unsigned long long)s->unchanged);
     }
     buf_str(&out, ", ");
-    count(&out, s->taken, "new blob");
+    render_count(&out, s->taken, "new blob");
     buf_printf(&out, " (%s), ", render_size(s->taken_bytes, size));
-    count(&out, s->here, "blob");
+    render_count(&out, s->here, "blob");
     buf_printf(&out, " that %s here (%s)\n", s->here == 1 ? "was" : "were",
                render_size(s->here_bytes, size));
     fputs(out.p, stdout);

@@ -9,6 +9,7 @@
 #include "base/sha.h"
 #include "bundle/inventory.h"
 #include "cli/have.h"
+#include "cli/render.h"
 
 #include <stdio.h>
 
@@ -49,9 +50,10 @@ static int needs_refuse(const struct taking *t, uint64_t n_missing, struct err *
         digest_text(&t->listed.stands_on, text);
     }
     return err_set(e, ERR_BLOB_UNKNOWN,
-                   "it holds only what changed, and %llu of the %llu blobs that it needs are not "
+                   "it holds only what changed, and %llu of the %llu blob%s that it needs %s not "
                    "here%s%s",
                    (unsigned long long)n_missing, (unsigned long long)t->listed.n_needs,
+                   render_s(t->listed.n_needs), n_missing == 1 ? "is" : "are",
                    text[0] == '\0' ? "" : "; it was made against ", text);
 }
 
@@ -131,8 +133,9 @@ int import_list_blob(struct taking *t, const struct tar_entry *entry, bool *ret_
 
     *ret_listed = list_has_blob(&t->listed, &t->archive.digest, &size);
     if (*ret_listed && size != entry->size) {
-        return err_set(e, ERR_BAD_REQUEST, "it has %llu bytes, and larder/list says %llu",
-                       (unsigned long long)entry->size, (unsigned long long)size);
+        return err_set(e, ERR_BAD_REQUEST, "it has %llu byte%s, and larder/list says %llu",
+                       (unsigned long long)entry->size, render_s(entry->size),
+                       (unsigned long long)size);
     }
     t->n_listed += *ret_listed;
     /* A folder may hold what an earlier export left there. */
@@ -178,15 +181,16 @@ int import_list_finish(const struct taking *t, struct err *e)
 {
     struct slice rest = t->listed.blobs;
     char text[DIGEST_TEXT_MAX];
+    uint64_t missing = t->listed.n_blobs - t->n_listed;
     struct list_line line;
 
-    if (t->n_listed == t->listed.n_blobs) {
+    if (missing == 0) {
         return 0;
     }
     while (list_next(&rest, &line) && seen_has(&t->archive.seen, &line.digest)) {
     }
-    return err_set(e, ERR_BAD_REQUEST,
-                   "%llu of the %llu blobs of larder/list are not in it; the first is %s",
-                   (unsigned long long)(t->listed.n_blobs - t->n_listed),
-                   (unsigned long long)t->listed.n_blobs, digest_text(&line.digest, text));
+    return err_set(
+        e, ERR_BAD_REQUEST, "%llu of the %llu blob%s of larder/list %s not in it; the first is %s",
+        (unsigned long long)missing, (unsigned long long)t->listed.n_blobs,
+        render_s(t->listed.n_blobs), missing == 1 ? "is" : "are", digest_text(&line.digest, text));
 }

@@ -4,6 +4,7 @@
 #include "bundle/inventory.h"
 #include "cli/line.h"
 #include "cli/output.h"
+#include "cli/render.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -89,7 +90,8 @@ static int inventory_make(struct host *host, const char *path, struct err *err)
         result = output_finish(t.out, err);
     }
     if (result == 0) {
-        fprintf(stderr, "larder: %llu blobs are here\n", (unsigned long long)t.write.count);
+        fprintf(stderr, "larder: %llu blob%s here\n", (unsigned long long)t.write.count,
+                t.write.count == 1 ? " is" : "s are");
     }
     output_free(t.out);
     line_free(t.line);

@@ -14,9 +14,9 @@ static void add_repository(struct render *r, const json_t *repository)
     struct buf note;
 
     buf_init(&note, 256);
-    command_count(&note, json_array_size(json_object_get(repository, "tags")), "tag");
+    render_count(&note, json_array_size(json_object_get(repository, "tags")), "tag");
     buf_str(&note, ", ");
-    command_count(&note, command_number(repository, "manifests"), "manifest");
+    render_count(&note, command_number(repository, "manifests"), "manifest");
     render_add(r,
                xasprintf("%s%s%s", upstream, upstream[0] == '\0' ? "" : "/",
                          command_text(repository, "repository")),
@@ -36,7 +36,7 @@ static void add_untagged(struct render *r, const json_t *repository)
         return;
     }
     buf_init(&note, 1024);
-    command_count(&note, command_number(untagged, "manifests"), "manifest");
+    render_count(&note, command_number(untagged, "manifests"), "manifest");
     buf_printf(&note, "; `untagged_after` or `larder rm %s@DIGEST` removes %s",
                command_text(repository, "repository"),
                command_number(untagged, "manifests") == 1 ? "it" : "them");

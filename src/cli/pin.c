@@ -10,7 +10,7 @@ static void tell(const json_t *answer, struct buf *out)
 {
     char size[RENDER_SIZE_MAX];
 
-    command_count(out, command_number(answer, "blobs"), "blob");
+    render_count(out, command_number(answer, "blobs"), "blob");
     buf_printf(out, ", %s; %llu changed\n", render_size(command_number(answer, "bytes"), size),
                (unsigned long long)command_number(answer, "changed"));
 }

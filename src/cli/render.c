@@ -1,4 +1,4 @@
-/* cli/render.c - columns and sizes. */
+/* cli/render.c - columns, counts and sizes. */
 #include "cli/render.h"
 
 #include <stdio.h>
@@ -24,6 +24,16 @@ const char *render_size(uint64_t bytes, char out[RENDER_SIZE_MAX])
         snprintf(out, RENDER_SIZE_MAX, "%.0f %s", n, UNITS[unit]);
     }
     return out;
+}
+
+const char *render_s(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+void render_count(struct buf *out, uint64_t n, const char *word)
+{
+    buf_printf(out, "%llu %s%s", (unsigned long long)n, word, render_s(n));
 }
 
 /* Characters, by the bytes that begin one. */

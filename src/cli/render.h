@@ -1,5 +1,5 @@
 /*
- * cli/render.h - text for people: sizes, and lines whose columns stand below each other.
+ * cli/render.h - text for people: sizes, counts, and lines whose columns stand below each other.
  */
 #ifndef CLI_RENDER_H
 #define CLI_RENDER_H
@@ -10,6 +10,11 @@
 
 /* "512 B", "1.9 MB", "346 MB", "1.6 GB": powers of 1000, two or three digits. */
 const char *render_size(uint64_t bytes, char out[RENDER_SIZE_MAX]);
+
+/* What a word that is counted has at its end: "s", but none for one. */
+const char *render_s(uint64_t n);
+/* "1 tag", "2 tags". */
+void render_count(struct buf *out, uint64_t n, const char *word);
 
 struct render_line {
     char *left;  /* owned; UTF-8, a column for each character */

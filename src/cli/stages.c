@@ -104,7 +104,7 @@ static void write_note(const json_t *image, bool root, struct buf *out)
         buf_str(out, upstream);
     } else {
         buf_str(out, root ? "from scratch, " : "");
-        command_count(out, part(image, "added", "layers"), "layer");
+        render_count(out, part(image, "added", "layers"), "layer");
     }
     if (siblings > 0) {
         buf_printf(out, ", %s shared with siblings", render_size(siblings, size));
@@ -141,11 +141,11 @@ static void write_sums(const json_t *answer, struct buf *out)
                render_size(command_number(answer, "stored"), stored),
                render_size(command_number(answer, "separate"), separate));
     if (others > 0) {
-        command_count(out, others, "tag");
+        render_count(out, others, "tag");
         buf_str(out, others == 1 ? " is no image\n" : " are no images\n");
     }
     if (absent > 0) {
-        command_count(out, absent, "tag");
+        render_count(out, absent, "tag");
         buf_str(out, ": the image is not here\n");
     }
 }

@@ -262,8 +262,8 @@ static void tell_missing(struct verify *v, const json_t *page)
     }
 }
 
-/* On a terminal each page, else each tenth of the way. What was taken out counts on; others may have
- * gone meanwhile. */
+/* On a terminal each page, else each tenth of the way. What was taken out counts on; others may
+ * have gone meanwhile. */
 static void tell_progress(struct verify *v, uint64_t of_blobs, uint64_t of_bytes)
 {
     char done[RENDER_SIZE_MAX];
@@ -277,10 +277,10 @@ static void tell_progress(struct verify *v, uint64_t of_blobs, uint64_t of_bytes
         return;
     }
     v->tenths = (unsigned)share / 10;
-    fprintf(stderr, "%s%llu of %llu blobs, %s of %s (%llu %%)%s",
+    fprintf(stderr, "%s%llu of %llu blob%s, %s of %s (%llu %%)%s",
             v->terminal ? "\r" : "larder: ", (unsigned long long)v->blobs,
-            (unsigned long long)of_blobs, render_size(v->bytes, done), render_size(of_bytes, all),
-            (unsigned long long)share, v->terminal ? "\033[K" : "\n");
+            (unsigned long long)of_blobs, render_s(of_blobs), render_size(v->bytes, done),
+            render_size(of_bytes, all), (unsigned long long)share, v->terminal ? "\033[K" : "\n");
 }
 
 static void tell_sum(const struct verify *v)
@@ -290,7 +290,7 @@ static void tell_sum(const struct verify *v)
 
     buf_init(&out, 4096);
     buf_str(&out, "verified ");
-    command_count(&out, v->blobs, "blob");
+    render_count(&out, v->blobs, "blob");
     buf_printf(&out, ", %s: %llu bad", render_size(v->bytes, size), (unsigned long long)v->bad);
     if (v->bad > 0) {
         buf_printf(&out, ", of which %llu written anew, %llu fetched again, %llu lost",
@@ -363,8 +363,7 @@ static void take_page(struct verify *v, const json_t *page)
 
 static int verify_all(struct verify *v, struct err *err)
 {
-    _cleanup_free_ char *target =
-        xasprintf("/-/verify?n=%llu&after=", (unsigned long long)v->rate);
+    _cleanup_free_ char *target = xasprintf("/-/verify?n=%llu&after=", (unsigned long long)v->rate);
 
     if (each_page(v, HTTP_GET, v->repair ? "/-/missing?all=1&after=" : "/-/missing?after=",
                   tell_missing, err) < 0) {

@@ -269,9 +269,9 @@ static void check_kept(struct warmer *me, struct image *i)
 
     if (count_kept(me, i, &missing, &err) == 0 && missing > 0) {
         err_set(&err, ERR_NO_SPACE,
-                "%zu of its blobs were fetched and not kept: there is no room; see "
+                "%zu of its blobs %s fetched and not kept: there is no room; see "
                 "cache.max_size and cache.min_free",
-                missing);
+                missing, missing == 1 ? "was" : "were");
     }
     if (err.code != ERR_NONE) {
         fail(me->warming, i, &err);
@@ -305,10 +305,12 @@ static void tell(struct warming *w, const struct image *i)
     if (i->err.code != ERR_NONE) {
         progress_line(w->progress, "%s: failed: %s", i->name, i->err.text);
     } else if (i->n_fetched == 0) {
-        progress_line(w->progress, "%s: already here, %zu blobs", i->name, i->n_digests);
+        progress_line(w->progress, "%s: already here, %zu blob%s", i->name, i->n_digests,
+                      render_s(i->n_digests));
     } else {
-        progress_line(w->progress, "%s: fetched %llu of %zu blobs, %s", i->name,
-                      (unsigned long long)i->n_fetched, i->n_digests, render_size(i->bytes, size));
+        progress_line(w->progress, "%s: fetched %llu of %zu blob%s, %s", i->name,
+                      (unsigned long long)i->n_fetched, i->n_digests, render_s(i->n_digests),
+                      render_size(i->bytes, size));
     }
 }
 
@@ -491,8 +493,8 @@ static int warm(struct warming *w, struct err *err)
         return say(err, 1);
     }
     progress_free(w->progress);
-    printf("%zu image%s warm, %zu failed: %llu blobs fetched (%s), %llu already here\n", w->n_good,
-           w->n_good == 1 ? "" : "s", w->n_bad, (unsigned long long)w->n_fetched,
+    printf("%zu image%s warm, %zu failed: %llu blob%s fetched (%s), %llu already here\n", w->n_good,
+           render_s(w->n_good), w->n_bad, (unsigned long long)w->n_fetched, render_s(w->n_fetched),
            render_size(w->bytes, size), (unsigned long long)w->n_here);
     return w->n_bad == 0 ? 0 : 1;
 }

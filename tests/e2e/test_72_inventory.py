@@ -53,6 +53,12 @@ def test_what_is_here(larder, registry, tmp_path):
     assert path.read_bytes() == first.stdout and os.listdir(tmp_path).count("far.inv.part") == 0
 
 
+def test_one_blob(larder):
+    lar = larder()
+    assert ask(lar, "POST", "/v2/-/blobs/uploads/?digest=" + digest_of(b"x"), b"x")[0].status == 201
+    assert inventory(lar).stderr == b"larder: 1 blob is here\n"
+
+
 def test_pages(larder):
     """However the digests fall into pages."""
     lar = larder()

@@ -167,7 +167,7 @@ def test_no_room(registry, larder):
     lar = larder(upstreams={"docker.io": registry.url}, config={"cache": {"max_size": 1_000_000}})
     said = warm(lar, "x:v1")
     assert said.returncode == 1
-    assert "x:v1: failed: 1 of its blobs were fetched and not kept" in said.stdout, said
+    assert "x:v1: failed: 1 of its blobs was fetched and not kept" in said.stdout, said
 
 
 def test_usage(lar, tmp_path):

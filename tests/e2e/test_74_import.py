@@ -484,7 +484,7 @@ def test_bundle_in_a_folder(lar, tmp_path):
     check_image(lar, image, "app", "1")
     assert digest_of(b"left over") not in lar.kept()
     os.unlink(tmp_path / "x" / blob_file(image.config)[0])
-    refused(lar, [path], "1 of the 4 blobs of larder/list are not in it; the first is "
+    refused(lar, [path], "1 of the 4 blobs of larder/list is not in it; the first is "
             + digest_of(image.config))
 
 
@@ -507,7 +507,7 @@ def test_delta(lar, tmp_path):
     lines = result.stderr.strip().split("\n")
     assert result.returncode == 1 and result.stdout == ""
     assert lines[:-1] == ["missing " + digest_of(new.layers[0])]
-    assert "1 of the 1 blobs that it needs are not here" in lines[-1]
+    assert "1 of the 1 blob that it needs is not here" in lines[-1]
     assert "made against sha256:5555" in lines[-1]
     assert visible(lar) == before and lar.kept() == kept
     good(load(lar, tar(tmp_path / "base.tar", bundle([(base, "docker.io/library/app", "1")]))))

@@ -144,11 +144,11 @@ static void test_wrong(void)
         {"serve --data", "--data needs a value; see `larder --help`"},
         {"serve --data=", "--data needs a value; see `larder --help`"},
         {"serve --offline=yes", "--offline takes no value; see `larder --help`"},
-        {"serve x", "larder serve does not take the argument x; see `larder serve --help`"},
-        {"check a b", "larder check does not take the argument b; see `larder check --help`"},
-        {"version 1", "larder version does not take the argument 1; see `larder version --help`"},
-        {"check --offline", "larder check takes no flag --offline; see `larder check --help`"},
-        {"--listen a check", "larder check takes no flag --listen; see `larder check --help`"},
+        {"serve x", "serve does not take the argument x; see `larder serve --help`"},
+        {"check a b", "check does not take the argument b; see `larder check --help`"},
+        {"version 1", "version does not take the argument 1; see `larder version --help`"},
+        {"check --offline", "check takes no flag --offline; see `larder check --help`"},
+        {"--listen a check", "check takes no flag --listen; see `larder check --help`"},
         {"elephant", "unknown command elephant; see `larder --help`"},
     };
     struct flags f = {.n_args = 77};
