@@ -44,7 +44,7 @@ struct folder *folder_open(const char *path, struct err *e)
     f->entry.offset = ARCHIVE_NO_OFFSET;
     f->levels[0].dir = opendir(path);
     if (f->levels[0].dir == NULL) {
-        ignore_result(err_set(e, ERR_BAD_REQUEST, "%.150s: %s", path, strerror(errno)));
+        ignore_result(err_set(e, ERR_CONFIG, "%.150s: %s", path, strerror(errno)));
         folder_free(f);
         return NULL;
     }

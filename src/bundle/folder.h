@@ -13,7 +13,7 @@
 
 struct folder;
 
-/* NULL with ERR_BAD_REQUEST. */
+/* NULL with ERR_CONFIG: it cannot be opened. */
 struct folder *folder_open(const char *path, struct err *e) MUST_CHECK;
 void folder_free(struct folder *f);
 

@@ -60,9 +60,9 @@ size_t source_group(const char *const *paths, size_t n)
     return i;
 }
 
-static int cannot(const char *path, struct err *e)
+static int cannot(const char *path, enum err_code code, struct err *e)
 {
-    return err_set(e, ERR_BAD_REQUEST, "%.150s: %s", path, strerror(errno));
+    return err_set(e, code, "%.150s: %s", path, strerror(errno));
 }
 
 static int part_open(struct source *s, struct err *e)
@@ -71,7 +71,7 @@ static int part_open(struct source *s, struct err *e)
 
     s->fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
     if (s->fd < 0) {
-        return cannot(path, e);
+        return cannot(path, ERR_CONFIG, e);
     }
     ignore_result(posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL));
     return 0;
@@ -108,7 +108,7 @@ static int look_at_all(const struct source *s, struct stat *st, struct err *e)
 {
     for (size_t i = s->n_paths; i-- > 0;) {
         if (strcmp(s->paths[i], "-") != 0 && stat(s->paths[i], st) < 0) {
-            return cannot(s->paths[i], e);
+            return cannot(s->paths[i], ERR_CONFIG, e);
         }
     }
     return 0;
@@ -185,7 +185,7 @@ static ssize_t source_read(struct source *s, struct err *e)
             continue;
         }
         if (n < 0) {
-            return cannot(s->paths[s->i_path], e);
+            return cannot(s->paths[s->i_path], ERR_BAD_REQUEST, e);
         }
         if (n > 0 || s->fd < 0 || s->i_path + 1 == s->n_paths) {
             s->in = slice_of(s->room, (size_t)n);

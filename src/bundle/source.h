@@ -23,7 +23,8 @@ enum source_event {
     SOURCE_DATA,
     SOURCE_ENTRY_END,
     SOURCE_END,
-    SOURCE_BAD, /* `e` says why: ERR_BAD_REQUEST, with an entry's name where one is at hand */
+    SOURCE_BAD, /* `e` says why: ERR_BAD_REQUEST, with an entry's name where one is at hand, or
+                 * ERR_CONFIG, the next part cannot be opened */
 };
 
 /* How many of the paths, from the first, are the parts of one archive: FILE.000, FILE.001 and so
@@ -31,7 +32,7 @@ enum source_event {
 size_t source_group(const char *const *paths, size_t n);
 
 /* One archive: "-", a folder, a file, or its parts in order. Paths must live as long. NULL with
- * ERR_BAD_REQUEST where the first cannot be opened, or one of them is not there. */
+ * ERR_CONFIG where the first cannot be opened, or one of them is not there. */
 struct source *source_open(const char *const *paths, size_t n, struct err *e) MUST_CHECK;
 void source_free(struct source *s);
 

@@ -28,7 +28,7 @@ uint64_t command_number(const json_t *object, const char *name)
 static int say(const struct err *err)
 {
     fprintf(stderr, "larder: %s\n", err->text);
-    return 1;
+    return flags_status(err);
 }
 
 static int print(struct slice text)
@@ -103,8 +103,7 @@ int command_run(const struct flags *flags, const char *name, const struct admin_
 
     assert(c != NULL);
     if (config == NULL) {
-        say(&err);
-        return 2;
+        return say(&err);
     }
     log_setup(LOG_ERROR, false); /* what a server would note does not concern who asks here */
     limits = config->limits;

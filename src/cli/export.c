@@ -50,7 +50,7 @@ static int say(struct export *x, const struct err *err)
 {
     progress_end(x);
     fprintf(stderr, "larder: %s\n", err->text);
-    return 1;
+    return flags_status(err);
 }
 
 static void count_blobs(struct buf *out, const struct blobset *b)
@@ -161,7 +161,7 @@ static int export_open(struct export *x, struct err *err)
     flags.lock = NULL; /* it says what to export, and binds nobody */
     config = config_read(&flags, err);
     if (config == NULL) {
-        return 2;
+        return -1;
     }
     log_setup(LOG_ERROR, false);
     limits = config->limits;
@@ -173,11 +173,11 @@ static int export_open(struct export *x, struct err *err)
     }
     if ((x->flags->sign != NULL && x->key == NULL) || wanted_read(x, config, err) < 0) {
         config_free(config);
-        return 2;
+        return -1;
     }
     x->host = host_open(config, err);
     if (x->host == NULL) {
-        return 1;
+        return -1;
     }
     folder = scratch(host_config(x->host));
     spool_init(&x->list, folder, LIST_MAX);
@@ -241,14 +241,10 @@ int export_run(const struct flags *flags)
     if (status != 0) {
         return status;
     }
-    status = export_open(&x, &err);
-    if (status == 0 && export_all(&x, part, &err) < 0) {
-        status = 1;
-    }
-    if (status == 0) {
-        summary(&x);
+    if (export_open(&x, &err) < 0 || export_all(&x, part, &err) < 0) {
+        status = say(&x, &err);
     } else {
-        say(&x, &err);
+        summary(&x);
     }
     export_close(&x);
     return status;

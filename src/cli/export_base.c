@@ -158,10 +158,17 @@ static int since_open(struct export_base *b, const char *path, struct err *err)
 
 int export_base_open(struct export *x, struct err *err)
 {
+    int result = 0;
+
     if (x->flags->have != NULL) {
-        return have_open(&x->base, x->flags->have, err);
+        result = have_open(&x->base, x->flags->have, err);
+    } else if (x->flags->since != NULL) {
+        result = since_open(&x->base, x->flags->since, err);
     }
-    return x->flags->since != NULL ? since_open(&x->base, x->flags->since, err) : 0;
+    if (result < 0 && err->code == ERR_BAD_REQUEST) {
+        err->code = ERR_CONFIG; /* a flag names the file */
+    }
+    return result;
 }
 
 /* Who took the bundle has what it left out, too. */

@@ -263,6 +263,11 @@ int flags_parse(int argc, char **argv, struct flags *ret, struct err *err)
     return 0;
 }
 
+int flags_status(const struct err *err)
+{
+    return err->code == ERR_CONFIG ? 2 : 1;
+}
+
 void flags_free(struct flags *f)
 {
     if (f == NULL) {

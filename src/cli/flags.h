@@ -47,6 +47,10 @@ struct flags {
 int flags_parse(int argc, char **argv, struct flags *ret, struct err *err) MUST_CHECK;
 void flags_free(struct flags *f);
 
+/* The exit status of a command that failed: 2 where the command line or the configuration is wrong,
+ * or a file that they name (ERR_CONFIG), else 1. */
+int flags_status(const struct err *err);
+
 /* The help of a command, or of the program where `command` is NULL; NULL for an unknown command.
  * Ends with a newline. Static storage. */
 const char *flags_help(const char *command);

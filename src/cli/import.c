@@ -69,7 +69,7 @@ static int say(struct import *im, const char *label, const struct err *e, const 
     ignore_result(fflush(stdout));
     fprintf(stderr, "larder: %s%s%s%s\n", label == NULL ? "" : label, label == NULL ? "" : ": ",
             e->text, advice);
-    return 1;
+    return flags_status(e);
 }
 
 /* --- archives ------------------------------------------------------------------------------ */
@@ -200,17 +200,17 @@ static int import_open(struct import *im, struct err *e)
     struct config *config = config_read(&im->flags->config, e);
 
     if (config == NULL) {
-        return 2;
+        return -1;
     }
     log_setup(LOG_ERROR, false);
     limits = config->limits;
     if (keys_read(im, e) < 0) {
         config_free(config);
-        return 2;
+        return -1;
     }
     im->host = host_make(config, e);
     im->line = im->host == NULL ? NULL : line_new(im->host);
-    return im->line == NULL ? 1 : 0;
+    return im->line == NULL ? -1 : 0;
 }
 
 int import_run(const struct flags *flags)
@@ -222,12 +222,8 @@ int import_run(const struct flags *flags)
     if (status != 0) {
         return status;
     }
-    status = import_open(&im, &e);
-    if (status == 0) {
-        status = import_all(&im, flags->args, flags->n_args);
-    } else {
-        say(NULL, NULL, &e, "");
-    }
+    status = import_open(&im, &e) < 0 ? say(NULL, NULL, &e, "")
+                                      : import_all(&im, flags->args, flags->n_args);
     line_free(im.line);
     host_free(im.host);
     keys_free(&im);

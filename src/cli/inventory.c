@@ -14,7 +14,7 @@
 static int say(const struct err *err)
 {
     fprintf(stderr, "larder: %s\n", err->text);
-    return 1;
+    return flags_status(err);
 }
 
 /* One inventory on its way. */
@@ -107,8 +107,7 @@ int inventory_run(const struct flags *flags)
     int status = 0;
 
     if (config == NULL) {
-        say(&err);
-        return 2;
+        return say(&err);
     }
     if (strcmp(path, "-") == 0 && isatty(STDOUT_FILENO) == 1) {
         config_free(config);

@@ -2,7 +2,7 @@
  * cli/main.c - the program: reads the command line and runs one command.
  *
  * Exit status: 0 done; 1 something could not be done; 2 the command line or the configuration is
- * wrong.
+ * wrong, or a file that they name cannot be read.
  */
 #include "cli/commands.h"
 #include "cli/flags.h"

@@ -42,7 +42,7 @@ static int read_line(const char *prompt, char *out, size_t size, struct err *err
         fputc('\n', stderr);
     }
     if (got == NULL) {
-        return err_set(err, ERR_CONFIG, "no password on standard input");
+        return err_set(err, ERR_BAD_REQUEST, "no password on standard input");
     }
     out[strcspn(out, "\r\n")] = '\0';
     return 0;
@@ -56,10 +56,10 @@ static int read_password(char *out, size_t size, struct err *err)
         return -1;
     }
     if (out[0] == '\0') {
-        return err_set(err, ERR_CONFIG, "the password is empty");
+        return err_set(err, ERR_BAD_REQUEST, "the password is empty");
     }
     if (strlen(out) >= PASSWORD_MAX) {
-        return err_set(err, ERR_CONFIG,
+        return err_set(err, ERR_BAD_REQUEST,
                        "a password has at most %d bytes, of which bcrypt takes note",
                        PASSWORD_MAX - 1);
     }
@@ -68,7 +68,7 @@ static int read_password(char *out, size_t size, struct err *err)
             return -1;
         }
         if (strcmp(out, again) != 0) {
-            return err_set(err, ERR_CONFIG, "the two are not the same");
+            return err_set(err, ERR_BAD_REQUEST, "the two are not the same");
         }
         explicit_bzero(again, sizeof(again));
     }
@@ -143,7 +143,7 @@ static int write_file(const char *path, struct slice text, struct err *err)
     _cleanup_free_ char *beside = xasprintf("%s.new", path);
 
     if (write_beside(beside, path, text) < 0) {
-        err_set(err, ERR_CONFIG, "%s: cannot be written: %s", path, strerror(errno));
+        err_set(err, ERR_STORE, "%s: cannot be written: %s", path, strerror(errno));
         unlink(beside);
         return -1;
     }
@@ -193,7 +193,7 @@ int passwd_run(const struct flags *flags)
     }
     if (set_password(flags->args[0], flags->args[1], &err) < 0) {
         fprintf(stderr, "larder: %s\n", err.text);
-        return 1;
+        return flags_status(&err);
     }
     return 0;
 }

@@ -57,7 +57,7 @@ struct look {
 static int say(const struct err *err)
 {
     fprintf(stderr, "larder: %s\n", err->text);
-    return 1;
+    return flags_status(err);
 }
 
 static int ask(struct line *l, struct buf *out, struct err *err)
@@ -177,8 +177,7 @@ int stats_run(const struct flags *flags)
     int status;
 
     if (config == NULL) {
-        say(&err);
-        return 2;
+        return say(&err);
     }
     host = host_join(config, &err);
     line = host == NULL ? NULL : line_new(host);

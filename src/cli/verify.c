@@ -39,7 +39,7 @@ struct verify {
 static int say(const struct err *err)
 {
     fprintf(stderr, "larder: %s\n", err->text);
-    return 1;
+    return flags_status(err);
 }
 
 /* --- fetching again ------------------------------------------------------------------------ */
@@ -376,14 +376,14 @@ static int verify_with(struct verify *v, struct config *config)
 {
     struct err err = {0};
     struct host *host = host_open(config, &err);
-    int status = 1;
+    int status;
 
     v->line = host == NULL ? NULL : line_new(host);
     if (v->line != NULL && verify_all(v, &err) == 0) {
         tell_sum(v);
         status = v->bad == v->mended + v->fetched && v->missing == 0 ? 0 : 1;
     } else {
-        say(&err);
+        status = say(&err);
     }
     line_free(v->line);
     host_free(host);
@@ -406,8 +406,7 @@ int verify_run(const struct flags *flags)
     }
     config = config_read(&flags->config, &err);
     if (config == NULL) {
-        say(&err);
-        return 2;
+        return say(&err);
     }
     log_setup(LOG_ERROR, false);
     limits = config->limits;

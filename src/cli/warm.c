@@ -469,10 +469,10 @@ static int threads_run(struct warming *w, struct err *err)
     return n > 0 ? 0 : err_set(err, ERR_INTERNAL, "no thread can be started");
 }
 
-static int say(const struct err *err, int status)
+static int say(const struct err *err)
 {
     fprintf(stderr, "larder: %s\n", err->text);
-    return status;
+    return flags_status(err);
 }
 
 static int warm(struct warming *w, struct err *err)
@@ -490,7 +490,7 @@ static int warm(struct warming *w, struct err *err)
     w->progress = progress_new(THREADS);
     if (threads_run(w, err) < 0) {
         progress_free(w->progress);
-        return say(err, 1);
+        return say(err);
     }
     progress_free(w->progress);
     printf("%zu image%s warm, %zu failed: %llu blob%s fetched (%s), %llu already here\n", w->n_good,
@@ -536,15 +536,15 @@ int warm_run(const struct flags *flags)
     of_config.lock = NULL; /* it names images here */
     config = config_read(&of_config, &err);
     if (config == NULL) {
-        return say(&err, 2);
+        return say(&err);
     }
     if (read_wanted(flags, config, &w.wanted, &err) < 0) {
         config_free(config);
-        return say(&err, 2);
+        return say(&err);
     }
     log_setup(LOG_ERROR, false);
     w.host = host_make(config, &err);
-    status = w.host == NULL ? say(&err, 1) : warm(&w, &err);
+    status = w.host == NULL ? say(&err) : warm(&w, &err);
     warming_fini(&w);
     host_free(w.host);
     return status;

@@ -52,6 +52,19 @@ def test_bad_usage(tmp_path, words, hint):
     assert hint in one_line(run(words[0], *data, *words[1:]), 2)
 
 
+@pytest.mark.parametrize("words", [
+    ["check", "/none"], ["serve", "--config", "/none"], ["ls", "--config", "/none"],
+    ["verify", "--config", "/none"], ["stats", "--config", "/none"], ["serve", "--lock", "/none"],
+    ["warm", "--lock", "/none"], ["warm", "--file", "/none"], ["warm", "--dockerfile", "/none"],
+    ["import", "/none"], ["import", "/none.000", "/none.001"], ["import", "--trust", "/none", "x"],
+    ["export", "-o", "x", "--file", "/none"], ["export", "-o", "x", "--sign", "/none", "x"],
+], ids=" ".join)
+def test_a_file_that_cannot_be_read(tmp_path, words):
+    """Whatever it is for: the command line names one that is not there."""
+    line = one_line(run(*words, "--data", str(tmp_path / "data"), cwd=tmp_path), 2)
+    assert "/none" in line and "No such file or directory" in line
+
+
 @pytest.mark.parametrize("text, hint", [
     ('{"listen": [', "line 1"),
     ('{"lisen": []}', "lisen"),

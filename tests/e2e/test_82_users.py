@@ -201,6 +201,13 @@ def test_command_refuses(tmp_path, user, password, status):
     assert os.listdir(tmp_path) == []
 
 
+def test_command_cannot_read_the_file(tmp_path):
+    run = passwd(tmp_path, "alice", "one")
+    assert run.returncode == 2 and run.stderr == f"larder: {tmp_path}: not a regular file\n"
+    run = passwd(tmp_path / "none" / "users", "alice", "one")
+    assert run.returncode == 1 and "cannot be written: No such file" in run.stderr
+
+
 def test_terminal_does_not_echo(tmp_path):
     ours, theirs = pty.openpty()
     with subprocess.Popen([PROGRAM, "passwd", str(tmp_path / "users"), "alice"], stdin=theirs,
