@@ -110,7 +110,8 @@ def test_parts(lar, tmp_path):
     refused(lar, [paths[0], paths[2], paths[1]], "parts are given in order, and ",
             f"x.tar.001 comes before {paths[2]}")
     refused(lar, paths[1:], "x.tar.001: this is no tar archive", "x.tar.000 first")
-    refused(lar, [*paths, str(tmp_path / "x.tar.004")], "x.tar.004: No such file or directory")
+    refused(lar, [*paths, str(tmp_path / "x.tar.004")], "x.tar.004: No such file or directory",
+            status=2)
     os.rename(paths[1], tmp_path / "whole")
     with open(paths[1], "wb") as f:
         f.write(data[250_001:500_000])
