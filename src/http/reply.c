@@ -394,6 +394,14 @@ ssize_t http_send(struct http_exchange *pub, const void *p, size_t n)
         struct iovec iov[2];
         ssize_t got;
 
+        /* Of what did not go over TLS a repetition may not have less, and a flush has the head alone. */
+        if (pending > 0 && c->stream.tls != NULL) {
+            got = out_flush(c, true);
+            if (got != 0) {
+                return got == STREAM_AGAIN ? send_again(c) : got;
+            }
+            pending = 0;
+        }
         set_iov(&iov[0], c->out.p + c->out.at, pending);
         set_iov(&iov[1], p, n);
         got = stream_writev(&c->stream, pending > 0 ? iov : iov + 1, pending > 0 ? 2 : 1, false);

@@ -78,6 +78,11 @@ static enum records_sent room_send(struct records *r)
     return RECORDS_LEFT;
 }
 
+size_t records_unsent(const struct records *r)
+{
+    return r == NULL || r->rest == NULL ? 0 : r->len - r->at;
+}
+
 void records_gather(struct records *r)
 {
     room_used = 0;
@@ -98,7 +103,8 @@ enum records_sent records_send(struct records *r)
 static int bio_write(BIO *bio, const char *p, size_t n, size_t *ret)
 {
     struct records *r = BIO_get_data(bio);
-    ssize_t sent = -1;
+    enum records_sent before;
+    ssize_t sent;
 
     BIO_clear_retry_flags(bio);
     if (r->gathers && n <= ROOM - room_used) {
@@ -107,15 +113,18 @@ static int bio_write(BIO *bio, const char *p, size_t n, size_t *ret)
         *ret = n;
         return 1;
     }
-    /* An alert, or the answer to the peer's new key, must not overtake what is left. */
-    if (!r->gathers && rest_send(r) == RECORDS_SENT) {
-        sent = socket_send(r, p, n);
+    if (r->gathers) {
+        errno = ENOBUFS; /* more around the bytes than records have */
+        return 0;
     }
+    /* An alert, or the answer to the peer's new key, must not overtake what is left. */
+    before = rest_send(r);
+    sent = before == RECORDS_SENT ? socket_send(r, p, n) : -1;
     if (sent >= 0) {
         *ret = (size_t)sent;
         return 1;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    if (before == RECORDS_LEFT || errno == EAGAIN || errno == EWOULDBLOCK) {
         BIO_set_retry_write(bio);
     }
     return 0;

@@ -26,6 +26,9 @@ void records_free(struct records *r);
  * follows before the thread does anything else: all its connections share the room. */
 void records_gather(struct records *r);
 
+/* Bytes that are left of before; 0 for NULL. */
+size_t records_unsent(const struct records *r);
+
 enum records_sent { RECORDS_SENT, RECORDS_LEFT, RECORDS_FAILED };
 
 /* Sends what was gathered, or what was left of it before. RECORDS_LEFT: the socket takes no more;

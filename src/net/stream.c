@@ -77,7 +77,8 @@ uint64_t stream_unsent(const struct stream *s)
 {
     int n = 0;
 
-    return s->fd < 0 || ioctl(s->fd, SIOCOUTQ, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
+    return s->fd < 0 || ioctl(s->fd, SIOCOUTQ, &n) < 0 || n < 0 ? 0
+                                                                : (uint64_t)n + tls_unsent(s->tls);
 }
 
 static ssize_t stream_fail(struct stream *s, const char *what)

@@ -78,6 +78,12 @@ static void trust_system(SSL_CTX *ctx)
     }
 }
 
+static int no_certificate(const char *path, struct err *err)
+{
+    ERR_clear_error();
+    return err_set(err, ERR_CONFIG, "%s: holds no certificate in PEM that OpenSSL takes", path);
+}
+
 /* OpenSSL's own words for a file it cannot read are none, so it is read once before. */
 static int trust_file(SSL_CTX *ctx, const char *path, struct err *err)
 {
@@ -87,11 +93,7 @@ static int trust_file(SSL_CTX *ctx, const char *path, struct err *err)
     if (file_read(path, 8u << 20, &text, &len, err) != 0) {
         return -1;
     }
-    if (SSL_CTX_load_verify_file(ctx, path) != 1) {
-        ERR_clear_error();
-        return err_set(err, ERR_CONFIG, "%s: holds no certificate in PEM", path);
-    }
-    return 0;
+    return SSL_CTX_load_verify_file(ctx, path) == 1 ? 0 : no_certificate(path, err);
 }
 
 /* Of a client as of a server. */
@@ -273,9 +275,7 @@ static int load_files(const struct tls_keys *k, SSL_CTX *ctx, enum tls_file *ret
         return -1;
     }
     if (SSL_CTX_use_certificate_chain_file(ctx, k->files[TLS_CERTIFICATE]) != 1) {
-        ERR_clear_error();
-        return err_set(err, ERR_CONFIG, "%s: holds no certificate in PEM",
-                       k->files[TLS_CERTIFICATE]);
+        return no_certificate(k->files[TLS_CERTIFICATE], err);
     }
     *ret_bad = TLS_KEY;
     if (readable(k->files[TLS_KEY], err) < 0 ||
@@ -550,6 +550,20 @@ static ssize_t tls_result(struct stream *s, int result, unsigned *waits, const c
     return STREAM_AGAIN;
 }
 
+/* Not where the kernel writes records, nor for a client that wants them small (RFC 6066 4): more of
+ * them would come of as many bytes than there is room for. */
+static bool may_gather(SSL *ssl)
+{
+    return SSL_is_server(ssl) && !BIO_get_ktls_send(SSL_get_wbio(ssl)) &&
+           SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl)) ==
+               TLSEXT_max_fragment_length_DISABLED;
+}
+
+size_t tls_unsent(const struct tls_session *t)
+{
+    return t == NULL ? 0 : records_unsent(t->records);
+}
+
 ssize_t tls_handshake(struct stream *s)
 {
     struct tls_session *t = s->tls;
@@ -567,7 +581,7 @@ ssize_t tls_handshake(struct stream *s)
     errno = 0;
     done = SSL_do_handshake(t->ssl);
     if (done == 1) {
-        if (SSL_is_server(t->ssl) && !BIO_get_ktls_send(SSL_get_wbio(t->ssl))) {
+        if (may_gather(t->ssl)) {
             t->records = records_new(t->ssl, s->fd);
         }
         return 0;

@@ -74,6 +74,8 @@ char *tls_peer_name(const struct stream *s) MUST_CHECK;
 /* For stream.c: tells the peer that nothing follows, as far as the socket takes it at once. */
 void tls_close_notify(struct tls_session *t);
 void tls_session_free(struct tls_session *t);
+/* Bytes, encrypted, that the socket has not taken yet. */
+size_t tls_unsent(const struct tls_session *t);
 
 /* What stream_read(), stream_writev() and stream_sendfile() do where the stream has a session.
  * After STREAM_AGAIN a write must be repeated with the same bytes, or more of them. */
