@@ -38,6 +38,8 @@ struct evict {
     uint64_t random;
     struct record_key scan; /* where the next reading in order begins */
     struct store_job job;
+    bool behind;                 /* the run at hand is the background's */
+    bool yielded;                /* … and ended before its time */
     atomic_uint hurried;         /* those who wait for room themselves */
     _Atomic uint64_t rest_until; /* clock_mono_ms: the last run left too much, as nothing may go */
 };
@@ -210,6 +212,15 @@ static bool scan(struct round *r)
 
 /* --- a round ------------------------------------------------------------------------------- */
 
+/* The background is behind everybody else: who is in a hurry does it himself, and is not kept waiting
+ * for the lock by a thread that hardly runs. */
+static bool is_to_yield(struct evict *e)
+{
+    e->yielded = e->yielded ||
+                 (e->behind && (atomic_load(&e->hurried) > 0 || atomic_load(&e->store->closing)));
+    return e->yielded;
+}
+
 static bool small_are_few(struct store *s)
 {
     struct record_totals t = budget_totals(s->budget);
@@ -229,10 +240,10 @@ static int choose(struct evict *e, struct round *r, uint64_t want, struct err *e
     if (r->judge.db == NULL) {
         return -1;
     }
-    while (r->n < DROP_MAX && r->bytes < want && barren < BARREN_MAX) {
+    while (r->n < DROP_MAX && r->bytes < want && barren < BARREN_MAX && !is_to_yield(e)) {
         barren = draw(r) ? 0 : barren + 1;
     }
-    if (r->n == 0) {
+    if (r->n == 0 && !is_to_yield(e)) {
         /* From where the last one stopped to the end, then all of it once. */
         for (int turns = e->scan.len > 0 ? 2 : 1; turns > 0 && r->n == 0;) {
             turns -= scan(r) ? 0 : 1;
@@ -283,7 +294,7 @@ static int free_some(struct evict *e, uint64_t want, uint64_t *ret_bytes, bool *
     count_add(evicted_bytes, (int64_t)freed.bytes);
     *ret_bytes = freed.bytes;
     *ret_again = r->n > 0 && freed.bytes == 0;
-    if (rc == 0 && r->n == 0) {
+    if (rc == 0 && r->n == 0 && !is_to_yield(e)) {
         rc = retain_give_way(e->store, ret_bytes, err);
     }
     free(r);
@@ -330,14 +341,10 @@ static uint64_t lack_room(struct evict *e, void *arg)
     return budget_lack(e->store->budget, room->size, room->backed);
 }
 
-/* In the background, behind everybody else. Who is in a hurry does it himself, and is not kept
- * waiting for the lock by a thread that hardly runs. */
 static uint64_t lack_low(struct evict *e, void *arg)
 {
-    bool *interrupted = arg;
-
-    *interrupted = atomic_load(&e->hurried) > 0;
-    return *interrupted ? 0 : budget_excess(e->store->budget, LOW_PERCENT);
+    (void)arg;
+    return is_to_yield(e) ? 0 : budget_excess(e->store->budget, LOW_PERCENT);
 }
 
 bool evict_make_room(struct store *s, uint64_t size, uint64_t backed)
@@ -361,12 +368,16 @@ static void evict_run(struct store *s)
 {
     struct evict *e = s->evict;
     uint64_t before = store_bytes(s);
-    bool interrupted = false;
+    bool yielded;
 
     pthread_mutex_lock(&e->lock);
-    ignore_result(free_all(e, lack_low, &interrupted));
+    e->behind = true;
+    ignore_result(free_all(e, lack_low, NULL));
+    yielded = e->yielded;
+    e->behind = false;
+    e->yielded = false;
     pthread_mutex_unlock(&e->lock);
-    if (interrupted) {
+    if (yielded) {
         return; /* the next change that is written begins it again */
     }
     if (budget_excess(s->budget, HIGH_PERCENT) > 0) {
