@@ -192,6 +192,15 @@ static pid_t other_pid(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 ? who.pid : 0;
 }
 
+/* A signal is not the end yet, and until that it has the directory. */
+static void await_end(int process)
+{
+    struct pollfd p = {process, POLLIN, 0};
+
+    while (poll(&p, 1, WAIT_MS) <= 0 && !is_to_end()) {
+    }
+}
+
 /* As long as its end of the line is open the process lives, so that the number is no other's.
  * False: it has just said something, or ended; or it may not be killed. */
 static bool kill_other(int fd)
@@ -199,9 +208,13 @@ static bool kill_other(int fd)
     pid_t pid = other_pid(fd);
     _cleanup_close_ int process = pid > 0 ? pidfd_open(pid, 0) : -1;
     char said;
+    bool killed = process >= 0 && recv(fd, &said, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+                  errno == EAGAIN && pidfd_send_signal(process, SIGKILL, NULL, 0) == 0;
 
-    return process >= 0 && recv(fd, &said, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN &&
-           pidfd_send_signal(process, SIGKILL, NULL, 0) == 0;
+    if (killed) {
+        await_end(process);
+    }
+    return killed;
 }
 
 /* Its time is up. True: it will never write to what this one takes back. One that cannot be killed
