@@ -29,9 +29,9 @@ static void print_listeners(const struct http_listener *all, unsigned n)
                 ROLES[all[i].role]);
         if (!access_is_local(all[i].text)) {
             fprintf(stderr,
-                    "larder:   reachable from other machines: upstreams that have a credential, "
-                    "and pushes%s, are refused there\n",
-                    all[i].push ? " other than allowed by its \"push\"" : "");
+                    "larder:   reachable from other machines: upstreams that have a credential%s "
+                    "are refused there\n",
+                    all[i].push ? "" : ", and pushes,");
         }
     }
 }

@@ -104,7 +104,7 @@ int check_run(const struct flags *flags)
         }
         f.config = flags->args[0];
     }
-    c = config_read_whole(&f, &err);
+    c = config_read_whole(&f, true, &err);
     if (c == NULL) {
         fprintf(stderr, "larder: %s\n", err.text);
         return 2;

@@ -119,14 +119,15 @@ static int check_credentials(const struct config_node *upstream, const struct co
     return 0;
 }
 
-static int check_upstreams(const struct config *c, const struct config_node *root)
+static int check_upstreams(const struct config *c, const struct config_node *root, bool logins)
 {
     struct config_node upstreams = config_member(root, "upstreams", NULL);
 
     for (size_t i = 0; i < c->n_upstreams; i++) {
         struct config_node at = config_member(&upstreams, c->upstreams[i].name, NULL);
 
-        if (check_ca(&at, &c->upstreams[i]) < 0 || check_credentials(&at, &c->upstreams[i]) < 0) {
+        if (check_ca(&at, &c->upstreams[i]) < 0 ||
+            (logins && check_credentials(&at, &c->upstreams[i]) < 0)) {
             return -1;
         }
     }
@@ -136,14 +137,14 @@ static int check_upstreams(const struct config *c, const struct config_node *roo
 /* --- all of them --------------------------------------------------------------------------- */
 
 /* Password files and the lock file are read together with the rest. */
-struct config *config_read_whole(const struct config_flags *flags, struct err *err)
+struct config *config_read_whole(const struct config_flags *flags, bool logins, struct err *err)
 {
     const char *name = flags->config != NULL ? flags->config : "command line";
     struct config_node root = config_root(name, NULL, err);
     struct config *c = config_read(flags, err);
 
     if (c != NULL && (check_listeners(c, &root) < 0 || check_users(c, &root) < 0 ||
-                      check_upstreams(c, &root) < 0)) {
+                      check_upstreams(c, &root, logins) < 0)) {
         config_free(c);
         return NULL;
     }

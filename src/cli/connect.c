@@ -36,8 +36,8 @@ static void say(const char *data, const char *what, int error, struct err *err)
     if (error != EACCES) {
         err_set(err, ERR_STORE, "%.160s%s: %s", data, what, strerror(error));
     } else if (file_of_another(data, owner)) {
-        err_set(err, ERR_STORE, "%.120s%s: %s: run it as %s, whose directory it is, or as root",
-                data, what, strerror(error), owner);
+        err_set(err, ERR_STORE, "%.120s%s: %s: run it as %s, whose directory it is%s", data, what,
+                strerror(error), owner, strcmp(owner, "root") == 0 ? "" : ", or as root");
     } else {
         err_set(err, ERR_STORE, "%.120s%s: %s: run it as the user that the server runs as", data,
                 what, strerror(error));

@@ -133,7 +133,7 @@ static void serve_renew(struct engine *e, const struct flags *flags)
     struct config *config;
 
     supervisor_tell("RELOADING=1");
-    config = config_read_whole(&flags->config, &err);
+    config = config_read_whole(&flags->config, false, &err);
     if (config != NULL) {
         enum log_level level = config->log_level;
         bool json = config->log_json;
@@ -218,7 +218,7 @@ int serve_run(const struct flags *flags)
 {
     struct inheritance from = {.line = -1};
     struct err err = {0};
-    struct config *config = config_read_whole(&flags->config, &err);
+    struct config *config = config_read_whole(&flags->config, false, &err);
     int status;
 
     if (config == NULL) {

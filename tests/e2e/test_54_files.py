@@ -32,6 +32,8 @@ CASES = [  # file, what it holds (None: it is gone), key, reason, what would be 
     ("own.pem", RUBBISH, TRUST, NO_CERTIFICATE, "right are certificates of CAs"),
     ("password", None, PASSWORD, NO_FILE, "name a file that holds the password"),
     ("password", "a\nb\n", PASSWORD, "in one line", "must hold the password alone"),
+]
+LOGINS = [  # without which a server has everything else to give
     ("config.json", None, DOCKER, NO_FILE, "right is the path of Docker's config.json"),
     ("config.json", "auths", DOCKER, "is not a JSON object", ""),
     ("config.json", '{"auths": {}}', DOCKER, "no credential for own.example", "docker login"),
@@ -104,6 +106,16 @@ def test_check_and_serve_say_the_same(larder, files, name, text, key, reason, ri
     put(files, name, text)
     said = refused(run(PROGRAM, "check", str(path)), f"larder.json: {key}: ", reason, right)
     assert refused(run(*command)) == said
+
+
+@pytest.mark.parametrize("name, text, key, reason, right", LOGINS, ids=range(len(LOGINS)))
+def test_logins_may_come_later(larder, files, registry, name, text, key, reason, right):
+    put(files, name, text)
+    lar = larder(config=config(files), upstreams={"docker.io": registry.url})
+    path = str(lar.folder / "larder.json")
+    refused(run(PROGRAM, "check", path), f"larder.json: {key}: ", reason, right)
+    blob = "/v2/library/a/blobs/" + registry.add_blob("library/a", b"abc")
+    assert lar.door(0).get(blob).body == b"abc"
 
 
 def test_key_of_another_certificate(larder, files):
