@@ -100,6 +100,20 @@ static void take_form(struct request *q)
     explicit_bzero(&claim, sizeof(claim));
 }
 
+/* It holds a password. */
+static void wipe_form(struct request *q)
+{
+    if (q->body.p != NULL) {
+        explicit_bzero(q->body.p, q->body.len);
+    }
+}
+
+static const struct step *form_broken(struct op *op, enum err_code code, const char *why)
+{
+    wipe_form(request_of(op));
+    return op_fail(op, code, "%s", why);
+}
+
 static const struct step *step_form(struct op *op)
 {
     struct request *q = request_of(op);
@@ -107,24 +121,26 @@ static const struct step *step_form(struct op *op)
     ssize_t got;
 
     while ((got = http_read_body(q->x, piece, sizeof(piece))) > 0) {
-        if (q->body.len + (size_t)got > FORM_MAX) {
-            return op_fail(op, ERR_TOO_LARGE, "a form may have %u bytes", FORM_MAX);
+        bool fits = q->body.len + (size_t)got <= FORM_MAX;
+
+        if (fits) {
+            buf_append(&q->body, piece, (size_t)got);
         }
-        buf_append(&q->body, piece, (size_t)got);
         explicit_bzero(piece, (size_t)got);
+        if (!fits) {
+            return form_broken(op, ERR_TOO_LARGE, "a form may have 16384 bytes");
+        }
     }
     if (got == STREAM_AGAIN) {
-        return q->timed_out ? op_fail(op, ERR_BAD_REQUEST, "the form did not arrive in time")
+        return q->timed_out ? form_broken(op, ERR_BAD_REQUEST, "the form did not arrive in time")
                             : STEP_WAIT;
     }
     if (got == STREAM_FAILED) {
-        return op_fail(op, q->x->gone ? ERR_CLIENT_GONE : ERR_BAD_REQUEST,
-                       "the body breaks off, or its framing is wrong");
+        return form_broken(op, q->x->gone ? ERR_CLIENT_GONE : ERR_BAD_REQUEST,
+                           "the body breaks off, or its framing is wrong");
     }
     take_form(q);
-    if (q->body.p != NULL) {
-        explicit_bzero(q->body.p, q->body.len);
-    }
+    wipe_form(q);
     return STEP_END;
 }
 
