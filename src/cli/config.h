@@ -124,8 +124,8 @@ struct config_flags {
  * $XDG_DATA_HOME/larder or ~/.local/share/larder. */
 struct config *config_read(const struct config_flags *flags, struct err *err) MUST_CHECK;
 /* The same for whoever is to serve by it: the files that it names are opened and read as well, as
- * a server does (certificates, keys, CAs, users). `logins`: also Docker's config.json, without which
- * a server still has everything else to give. Blocks. */
+ * a server does (certificates, keys, CAs, users). `logins`: also Docker's config.json, without
+ * which a server still has everything else to give. Blocks. */
 struct config *config_read_whole(const struct config_flags *flags, bool logins,
                                  struct err *err) MUST_CHECK;
 /* The same from JSON text; `name` stands for the file in errors. For tests and fuzzing too. */

@@ -394,7 +394,7 @@ ssize_t http_send(struct http_exchange *pub, const void *p, size_t n)
         struct iovec iov[2];
         ssize_t got;
 
-        /* Of what did not go over TLS a repetition may not have less, and a flush has the head alone. */
+        /* A repetition may not have less than did not go over TLS; a flush has the head alone. */
         if (pending > 0 && c->stream.tls != NULL) {
             got = out_flush(c, true);
             if (got != 0) {

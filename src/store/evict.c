@@ -212,8 +212,8 @@ static bool scan(struct round *r)
 
 /* --- a round ------------------------------------------------------------------------------- */
 
-/* The background is behind everybody else: who is in a hurry does it himself, and is not kept waiting
- * for the lock by a thread that hardly runs. */
+/* The background is behind everybody else: who is in a hurry does it himself, and is not kept
+ * waiting for the lock by a thread that hardly runs. */
 static bool is_to_yield(struct evict *e)
 {
     e->yielded = e->yielded ||
