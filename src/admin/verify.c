@@ -176,14 +176,9 @@ static bool know_holder(void *arg, uint64_t repo, const struct member_record *m)
     return !k->hosted;
 }
 
-static int by_key(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct digest));
-}
-
 static bool is_quarantined(const struct missing *m, const struct digest *d)
 {
-    return m->n_bad > 0 && bsearch(d, m->bad, m->n_bad, sizeof(*d), by_key) != NULL;
+    return m->n_bad > 0 && bsearch(d, m->bad, m->n_bad, sizeof(*d), digest_order) != NULL;
 }
 
 static void add_missing(struct missing *m, const struct digest *d, const struct known *k)

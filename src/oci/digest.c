@@ -82,7 +82,12 @@ const char *digest_text(const struct digest *d, char buf[DIGEST_TEXT_MAX])
 
 bool digest_equal(const struct digest *a, const struct digest *b)
 {
-    return memcmp(a, b, sizeof(*a)) == 0;
+    return digest_order(a, b) == 0;
+}
+
+int digest_order(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct digest));
 }
 
 size_t digest_key(const struct digest *d, unsigned char out[DIGEST_KEY_MAX])

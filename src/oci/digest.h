@@ -42,6 +42,8 @@ size_t digest_size(const struct digest *d);
 const char *digest_text(const struct digest *d, char buf[DIGEST_TEXT_MAX]);
 
 bool digest_equal(const struct digest *a, const struct digest *b);
+/* For qsort() and bsearch() of digests: the order of their keys. */
+int digest_order(const void *a, const void *b);
 
 /* The key of the index: one byte of algorithm, then the raw bytes. Gives its length, 33 or 65. */
 size_t digest_key(const struct digest *d, unsigned char out[DIGEST_KEY_MAX]);

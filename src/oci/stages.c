@@ -8,11 +8,6 @@
 
 #include <stdlib.h>
 
-static int digest_order(const struct digest *a, const struct digest *b)
-{
-    return memcmp(a, b, sizeof(*a));
-}
-
 static uint64_t add(uint64_t a, uint64_t b)
 {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b; /* sizes are what manifests claim */
@@ -207,11 +202,6 @@ static void find_siblings(struct own_layer *own, size_t n)
     }
 }
 
-static int order_of_digests(const void *left, const void *right)
-{
-    return digest_order(left, right);
-}
-
 static void find_bases(struct stage *images, size_t n, size_t n_layers)
 {
     struct digest *theirs = xcalloc(n_layers + 1, sizeof(*theirs));
@@ -222,12 +212,12 @@ static void find_bases(struct stage *images, size_t n, size_t n_layers)
             theirs[n_theirs++] = images[i].layers[k].diff_id;
         }
     }
-    qsort(theirs, n_theirs, sizeof(*theirs), order_of_digests);
+    qsort(theirs, n_theirs, sizeof(*theirs), digest_order);
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; !images[i].mirrored && k < images[i].n_layers; k++) {
             const struct stage_layer *l = &images[i].layers[k];
 
-            if (bsearch(&l->diff_id, theirs, n_theirs, sizeof(*theirs), order_of_digests) != NULL) {
+            if (bsearch(&l->diff_id, theirs, n_theirs, sizeof(*theirs), digest_order) != NULL) {
                 part_add(&images[i].bases, l->size);
             }
         }

@@ -325,16 +325,11 @@ int store_scrub(struct store *s, const struct scrub_rules *rules, struct scrub_s
 
 /* --- quarantine ---------------------------------------------------------------------------- */
 
-static int by_key(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct digest));
-}
-
 struct digest *store_quarantined(struct store *s, size_t *ret_n)
 {
     struct digest *all = xcalloc(TREE_QUARANTINE_MAX, sizeof(*all));
 
     *ret_n = tree_quarantined(&s->tree, all);
-    qsort(all, *ret_n, sizeof(*all), by_key);
+    qsort(all, *ret_n, sizeof(*all), digest_order);
     return all;
 }

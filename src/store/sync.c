@@ -37,11 +37,6 @@ struct sync {
     struct index_write write;
 };
 
-static int compare_digests(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct digest));
-}
-
 /* --- on the disk pool ---------------------------------------------------------------------- */
 
 /* Write-back starts for all of them before the first one is waited for. */
@@ -133,7 +128,7 @@ static void sync_run(struct store *s)
 static bool is_pending(const struct sync *y, const struct digest *d)
 {
     return y->n_pending > 0 &&
-           bsearch(d, y->pending, y->n_pending, sizeof(*y->pending), compare_digests) != NULL;
+           bsearch(d, y->pending, y->n_pending, sizeof(*y->pending), digest_order) != NULL;
 }
 
 /* Recorded anew by a change of this very transaction, which nobody was told of yet. */
@@ -152,7 +147,7 @@ static void mark_apply(struct index_write *w, struct index_txn *t)
     struct sync *y = container_of(w, struct sync, write);
 
     if (y->n_pending > 0) {
-        qsort(y->pending, y->n_pending, sizeof(*y->pending), compare_digests);
+        qsort(y->pending, y->n_pending, sizeof(*y->pending), digest_order);
     }
     for (size_t i = 0; i < y->n_batch; i++) {
         struct synced *one = &y->batch[i];
@@ -184,7 +179,7 @@ static void batch_begin(struct sync *y)
 {
     size_t n = y->n_pending < BATCH_MAX ? y->n_pending : BATCH_MAX;
 
-    qsort(y->pending, y->n_pending, sizeof(*y->pending), compare_digests);
+    qsort(y->pending, y->n_pending, sizeof(*y->pending), digest_order);
     y->batch = xcalloc(n, sizeof(*y->batch));
     y->n_batch = n;
     for (size_t i = 0; i < n; i++) {
