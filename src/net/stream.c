@@ -87,22 +87,9 @@ static ssize_t stream_fail(struct stream *s, const char *what)
     return STREAM_FAILED;
 }
 
-ssize_t stream_readv(struct stream *s, const struct iovec *iov, int n)
+/* What a call that reads has given. */
+static ssize_t read_result(struct stream *s, ssize_t got)
 {
-    struct msghdr msg = {0};
-    ssize_t got;
-
-    if (s->tls != NULL) {
-        return tls_read(s, iov[0].iov_base, iov[0].iov_len);
-    }
-    if (!s->readable) {
-        return STREAM_AGAIN;
-    }
-    memcpy(&msg.msg_iov, &iov, sizeof(iov)); /* recvmsg does not write through it */
-    msg.msg_iovlen = (size_t)n;
-    do {
-        got = fault_errno("stream.read", ECONNRESET) ? -1 : recvmsg(s->fd, &msg, 0);
-    } while (got < 0 && errno == EINTR);
     if (got >= 0) {
         return got;
     }
@@ -115,9 +102,37 @@ ssize_t stream_readv(struct stream *s, const struct iovec *iov, int n)
 
 ssize_t stream_read(struct stream *s, void *p, size_t n)
 {
-    struct iovec iov = {p, n};
+    ssize_t got;
 
-    return stream_readv(s, &iov, 1);
+    if (s->tls != NULL) {
+        return tls_read(s, p, n);
+    }
+    if (!s->readable) {
+        return STREAM_AGAIN;
+    }
+    do {
+        got = fault_errno("stream.read", ECONNRESET) ? -1 : recv(s->fd, p, n, 0);
+    } while (got < 0 && errno == EINTR);
+    return read_result(s, got);
+}
+
+ssize_t stream_readv(struct stream *s, const struct iovec *iov, int n)
+{
+    struct msghdr msg = {0};
+    ssize_t got;
+
+    if (n == 1 || s->tls != NULL) {
+        return stream_read(s, iov[0].iov_base, iov[0].iov_len);
+    }
+    if (!s->readable) {
+        return STREAM_AGAIN;
+    }
+    memcpy(&msg.msg_iov, &iov, sizeof(iov)); /* recvmsg does not write through it */
+    msg.msg_iovlen = (size_t)n;
+    do {
+        got = fault_errno("stream.read", ECONNRESET) ? -1 : recvmsg(s->fd, &msg, 0);
+    } while (got < 0 && errno == EINTR);
+    return read_result(s, got);
 }
 
 ssize_t stream_writev(struct stream *s, const struct iovec *iov, int n, bool more)
