@@ -128,7 +128,8 @@ static const struct step *step_form(struct op *op)
         }
         explicit_bzero(piece, (size_t)got);
         if (!fits) {
-            return form_broken(op, ERR_TOO_LARGE, "a form may have 16384 bytes");
+            wipe_form(q);
+            return op_fail(op, ERR_TOO_LARGE, "a form may have %u bytes", FORM_MAX);
         }
     }
     if (got == STREAM_AGAIN) {
